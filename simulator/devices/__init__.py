@@ -1,0 +1,1 @@
+"""Blocks that take work and give time, energy and traffic."""

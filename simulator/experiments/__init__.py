@@ -1,0 +1,1 @@
+"""What a person asks for: run, replay, validate, check, list."""

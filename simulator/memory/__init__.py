@@ -1,0 +1,1 @@
+"""Organisation, timing rules as data, address maps and command programs of memories: no word of language models."""

@@ -1,0 +1,1 @@
+"""Records to tables, files and the run directory."""
