@@ -11,8 +11,10 @@ to some members splits a class; after a blocking instruction, classes whose stat
 State of a class: one row of `state` (int64), in the order of the offsets below; constants of the part: one vector `table`.
 """
 
-import numpy as np
 from numba import njit
+
+# Nothing is allocated here, so the functions need no reference counts, which would cost more than the work (3x, measured).
+jit = njit(cache=True, _nrt=False)
 
 N_COMMANDS = 18
 ACT, PRE, PREA, ACT16, TMOD, REFAB = 0, 1, 2, 3, 16, 17
@@ -26,13 +28,17 @@ MAX_ENTRIES = 64
 RING = 128
 NEVER = 1 << 60
 
+# Commands that rules constrain at bank-group or bank level: ACT, PRE, RD, WR, RDCP, WRCP, padded to a vector's width.
+N_LOCAL = 8
+
 # --- table: constants of a part
-T_CHANNEL = 0  # latency[preceding, following], cycles; at channel, bank-group and bank level
-T_GROUP = T_CHANNEL + N_COMMANDS * N_COMMANDS
-T_BANK = T_GROUP + N_COMMANDS * N_COMMANDS
-T_LIST = T_BANK + N_COMMANDS * N_COMMANDS  # per preceding command and level: count, then (following, latency) pairs
-LIST_STRIDE = 1 + 2 * N_COMMANDS
-T_PITCH = T_LIST + 3 * N_COMMANDS * LIST_STRIDE
+T_CHANNEL = 0  # latency[preceding, following] in clocks, -NEVER where there is no rule
+T_GROUP = T_CHANNEL + N_COMMANDS * N_COMMANDS  # the same for the local commands only, [preceding, local following]
+T_BANK = T_GROUP + N_COMMANDS * N_LOCAL
+T_HAS_GROUP = T_BANK + N_COMMANDS * N_LOCAL  # whether a preceding command has rules at that level
+T_HAS_BANK = T_HAS_GROUP + N_COMMANDS
+T_LOCAL = T_HAS_BANK + N_COMMANDS  # command to local command
+T_PITCH = T_LOCAL + N_COMMANDS
 T_FINAL = T_PITCH + N_COMMANDS
 T_DONE = T_FINAL + N_OPCODES
 T_REGISTER = T_DONE + N_OPCODES
@@ -46,7 +52,7 @@ T_REFI = T_WRITE_HIGH + 1
 T_WIDTH = T_REFI + 1
 TABLE_WORDS = T_WIDTH + 1
 
-# --- state: plain words, times (compared relative to now), accumulators
+# --- state: plain words, times (compared relative to now), accumulators, queues
 MODE = 0
 WRITE_MODE = 1
 UNIFORM = 2  # row open in all banks, -1 all closed, -2 neither
@@ -61,41 +67,42 @@ WRITES_DONE = TIMES + 2
 AIM_LAST = TIMES + 3
 READY = TIMES + 4
 READY_GROUP = READY + N_COMMANDS
-READY_BANK = READY_GROUP + N_GROUPS * N_COMMANDS
-TIMES_END = READY_BANK + N_BANKS * N_COMMANDS
-QUEUE_READ = TIMES_END
-QUEUE_WRITE = QUEUE_READ + MAX_ENTRIES
-QUEUE_ACTIVE = QUEUE_WRITE + MAX_ENTRIES
-QUEUES_END = QUEUE_ACTIVE + 2 * MAX_ENTRIES
-DUE = QUEUES_END
+READY_BANK = READY_GROUP + N_GROUPS * N_LOCAL
+TIMES_END = READY_BANK + N_BANKS * N_LOCAL
+DUE = TIMES_END
 OPEN_SINCE = DUE + 1
 ACTIVE_CYC = DUE + 2
 AIM_INDEX = DUE + 3
 COUNTS = DUE + 4
-ISSUES = COUNTS + N_COMMANDS  # ring of the last issue times of the AiM queue
+HOT_END = COUNTS + N_COMMANDS
+QUEUE_READ = HOT_END
+QUEUE_WRITE = QUEUE_READ + MAX_ENTRIES
+QUEUE_ACTIVE = QUEUE_WRITE + MAX_ENTRIES
+ISSUES = QUEUE_ACTIVE + 2 * MAX_ENTRIES  # ring of the last issue times of the AiM queue
 WORDS = ISSUES + RING
 
 
-@njit(cache=True)
+@jit
 def issue(state, table, base, command, bank, cyc):
-    """Book one DRAM command: raise the earliest times that its rules constrain, count it, follow the open rows' time."""
-    p = T_LIST + command * LIST_STRIDE
-    for k in range(table[p]):
-        slot = base + READY + table[p + 1 + 2 * k]
-        state[slot] = max(state[slot], cyc + table[p + 2 + 2 * k])
-    p += N_COMMANDS * LIST_STRIDE
-    for k in range(table[p]):
-        slot = base + READY_GROUP + (bank >> 2) * N_COMMANDS + table[p + 1 + 2 * k]
-        state[slot] = max(state[slot], cyc + table[p + 2 + 2 * k])
-    p += N_COMMANDS * LIST_STRIDE
-    for k in range(table[p]):
-        slot = base + READY_BANK + bank * N_COMMANDS + table[p + 1 + 2 * k]
-        state[slot] = max(state[slot], cyc + table[p + 2 + 2 * k])
+    """Book one DRAM command: raise the earliest times that its rules constrain, and count it."""
+    rule = T_CHANNEL + command * N_COMMANDS
+    for k in range(N_COMMANDS):
+        state[base + READY + k] = max(state[base + READY + k], cyc + table[rule + k])
+    if table[T_HAS_GROUP + command]:
+        rule = T_GROUP + command * N_LOCAL
+        first = base + READY_GROUP + (bank >> 2) * N_LOCAL
+        for k in range(N_LOCAL):
+            state[first + k] = max(state[first + k], cyc + table[rule + k])
+    if table[T_HAS_BANK + command]:
+        rule = T_BANK + command * N_LOCAL
+        first = base + READY_BANK + bank * N_LOCAL
+        for k in range(N_LOCAL):
+            state[first + k] = max(state[first + k], cyc + table[rule + k])
     state[base + COUNTS + command] += 1
     state[base + CURSOR] = cyc + 1
 
 
-@njit(cache=True)
+@jit
 def all_closed(state, base, cyc):
     """Every bank is closed from `cyc` on."""
     for bank in range(N_BANKS):
@@ -106,7 +113,7 @@ def all_closed(state, base, cyc):
         state[base + OPEN_SINCE] = -1
 
 
-@njit(cache=True)
+@jit
 def refresh_before(state, table, base, cyc):
     """Send every all-bank refresh that falls due up to `cyc`; whether one was sent."""
     sent = False
@@ -123,7 +130,7 @@ def refresh_before(state, table, base, cyc):
     return sent
 
 
-@njit(cache=True)
+@jit
 def idle_until(state, table, base, cyc):
     """A channel with nothing to do reaches `cyc`: refreshes happen when due, and the write-mode rule sees no reads."""
     if state[base + DUE] < cyc:
@@ -133,7 +140,7 @@ def idle_until(state, table, base, cyc):
         state[base + CURSOR] = cyc
 
 
-@njit(cache=True)
+@jit
 def needed_all(state, base, row):
     """Command that a request to all banks needs next: PREA, ACT16, or -1 for its own."""
     uniform = state[base + UNIFORM]
@@ -150,7 +157,7 @@ def needed_all(state, base, row):
     return ACT16
 
 
-@njit(cache=True)
+@jit
 def needed_one(state, base, bank, row):
     """Command that a request to one bank needs next: PRE, ACT, or -1 for its own."""
     is_open = state[base + OPEN + bank]
@@ -159,14 +166,15 @@ def needed_one(state, base, bank, row):
     return ACT if is_open < 0 else PRE
 
 
-@njit(cache=True)
-def ready_one(state, base, command, bank):
+@jit
+def ready_one(state, table, base, command, bank):
     """Earliest cycle that the rules of channel, bank group and bank leave for a command to one bank."""
-    cyc = max(state[base + READY + command], state[base + READY_GROUP + (bank >> 2) * N_COMMANDS + command])
-    return max(cyc, state[base + READY_BANK + bank * N_COMMANDS + command])
+    local = table[T_LOCAL + command]
+    cyc = max(state[base + READY + command], state[base + READY_GROUP + (bank >> 2) * N_LOCAL + local])
+    return max(cyc, state[base + READY_BANK + bank * N_LOCAL + local])
 
 
-@njit(cache=True)
+@jit
 def settle_rows(state, base, command, bank, row, cyc):
     """Open rows after ACT, PRE, PREA or ACT16."""
     if command == PREA:
@@ -190,7 +198,7 @@ def settle_rows(state, base, command, bank, row, cyc):
         all_closed(state, base, cyc)
 
 
-@njit(cache=True)
+@jit
 def push_reply(state, base, depart):
     """A reply enters the channel's reply queue: one leaves per cycle, in order. Returns the cycle in which it leaves."""
     cyc = max(depart, state[base + LAST_REPLY] + 1)
@@ -198,7 +206,7 @@ def push_reply(state, base, depart):
     return cyc
 
 
-@njit(cache=True)
+@jit
 def finish_plain(state, table, base, opcode, bank, cyc):
     """Issue the column command of a plain read or write."""
     issue(state, table, base, table[T_FINAL + opcode], bank, cyc)
@@ -208,17 +216,17 @@ def finish_plain(state, table, base, opcode, bank, cyc):
         state[base + WRITES_DONE] = max(state[base + WRITES_DONE], cyc + table[T_DONE + opcode])
 
 
-@njit(cache=True)
+@jit
 def entry_ready(state, table, base, entry):
     """(command, earliest cycle) of a queued plain request; entries pack row << 8 | bank << 1 | is-write."""
     bank = (entry >> 1) & 127
     command = needed_one(state, base, bank, entry >> 8)
     if command < 0:
         command = table[T_FINAL + (W_MEM if entry & 1 else R_MEM)]
-    return command, ready_one(state, base, command, bank)
+    return command, ready_one(state, table, base, command, bank)
 
 
-@njit(cache=True)
+@jit
 def pick(state, table, base, queue, size, cyc):
     """First request of a queue, in order of age, that is ready at `cyc`, and else the cycle at which one will be."""
     soonest = NEVER
@@ -230,7 +238,7 @@ def pick(state, table, base, queue, size, cyc):
     return -1, soonest
 
 
-@njit(cache=True)
+@jit
 def drop_entry(state, base, queue, n_entries, k):
     """Take entry `k` out of a queue whose length is word `n_entries`."""
     size = state[base + n_entries]
@@ -239,7 +247,7 @@ def drop_entry(state, base, queue, n_entries, k):
     state[base + n_entries] = size - 1
 
 
-@njit(cache=True)
+@jit
 def next_queue(state, table, base):
     """Queue that is served when nothing active is ready: writes or reads, by the write-mode rule."""
     n_read, n_write = state[base + N_READ], state[base + N_WRITE]
@@ -251,7 +259,7 @@ def next_queue(state, table, base):
     return state[base + WRITE_MODE]
 
 
-@njit(cache=True)
+@jit
 def closing_is_suppressed(state, base, command, bank):
     """A precharge must not close a bank for which an activated request still waits."""
     for k in range(state[base + N_ACTIVE]):
@@ -260,7 +268,7 @@ def closing_is_suppressed(state, base, command, bank):
     return False
 
 
-@njit(cache=True)
+@jit
 def issue_entry(state, table, base, queue, n_entries, k, cyc):
     """Issue at `cyc` what the chosen request needs: mode switch, PRE, ACT (the request becomes active) or its own command."""
     if state[base + MODE] == 1:
@@ -282,7 +290,7 @@ def issue_entry(state, table, base, queue, n_entries, k, cyc):
         state[base + N_ACTIVE] += 1
 
 
-@njit(cache=True)
+@jit
 def advance(state, table, base, until, stop_at):
     """Run a channel's plain requests up to (not including) cycle `until`, its AiM queue being empty.
 
@@ -324,7 +332,7 @@ def advance(state, table, base, until, stop_at):
         state[base + CURSOR] = min(until, max(cyc + 1, min(soonest, state[base + DUE])))
 
 
-@njit(cache=True)
+@jit
 def issue_active_before(state, table, base, cyc):
     """Let active plain requests that are ready no later than `cyc` go first; whether one command was issued."""
     n_active = state[base + N_ACTIVE]
@@ -343,7 +351,7 @@ def issue_active_before(state, table, base, cyc):
     return True
 
 
-@njit(cache=True)
+@jit
 def enter(state, table, base, cyc):
     """Cycle at which the channel takes an AiM request offered at `cyc`: no plain request may wait in its queues."""
     if state[base + N_READ] + state[base + N_WRITE] + state[base + N_ACTIVE] == 0:
@@ -357,7 +365,7 @@ def enter(state, table, base, cyc):
     return cyc
 
 
-@njit(cache=True)
+@jit
 def open_for(state, table, base, opcode, bank, row):
     """Issue what must precede the instruction's column command (refresh, mode switch, PRE, ACT); returns its earliest cycle."""
     needs = table[T_NEEDS + opcode]
@@ -369,7 +377,7 @@ def open_for(state, table, base, opcode, bank, row):
         elif needs == 1:
             command = needed_one(state, base, bank, row)
         wanted = final if command < 0 else command
-        cyc = max(state[base + CURSOR], ready_one(state, base, wanted, bank) if needs == 1 else state[base + READY + wanted])
+        cyc = max(state[base + CURSOR], ready_one(state, table, base, wanted, bank) if needs == 1 else state[base + READY + wanted])
         if state[base + N_ACTIVE] > 0:
             suppressed = (command == PRE or command == PREA) and closing_is_suppressed(state, base, command, bank)
             if issue_active_before(state, table, base, NEVER if suppressed else cyc):
@@ -391,7 +399,7 @@ def open_for(state, table, base, opcode, bank, row):
         settle_rows(state, base, command, bank, row, cyc)
 
 
-@njit(cache=True)
+@jit
 def columns(state, table, base, opcode, n, bank, row, closed_form):
     """Issue the `n` column commands of one instruction; returns the cycle of the last. Walks them one by one, or jumps."""
     command = table[T_FINAL + opcode]
@@ -431,7 +439,7 @@ def columns(state, table, base, opcode, n, bank, row, closed_form):
     return cyc
 
 
-@njit(cache=True)
+@jit
 def synchronise(state, table, base):
     """SYNC or EOC in one channel: returns the cycle of its reply, which waits for writes issued meanwhile."""
     cyc = state[base + CURSOR]
@@ -453,7 +461,7 @@ def synchronise(state, table, base):
     return reply
 
 
-@njit(cache=True)
+@jit
 def aim_line(state, table, base, opcode, n, bank, row, cyc, closed_form):
     """One AiM instruction in one channel, offered at `cyc`: (cycle in which its last request is queued, cycle of its reply)."""
     cyc = enter(state, table, base, cyc)
@@ -473,7 +481,7 @@ def aim_line(state, table, base, opcode, n, bank, row, cyc, closed_form):
     return cyc, reply
 
 
-@njit(cache=True)
+@jit
 def plain_line(state, table, base, opcode, bank, row, cyc):
     """One plain read or write in one channel, offered at `cyc`; returns the cycle in which it is queued."""
     command = table[T_FINAL + opcode]
@@ -483,7 +491,7 @@ def plain_line(state, table, base, opcode, bank, row, cyc):
         and state[base + CURSOR] <= cyc
         and state[base + OPEN + bank] == row
         and state[base + MODE] == 0
-        and ready_one(state, base, command, bank) <= cyc
+        and ready_one(state, table, base, command, bank) <= cyc
         and cyc < state[base + DUE]
     ):
         finish_plain(state, table, base, opcode, bank, cyc)
@@ -504,7 +512,7 @@ def plain_line(state, table, base, opcode, bank, row, cyc):
     return cyc
 
 
-@njit(cache=True)
+@jit
 def equal_states(state, a, now_a, other, b, now_b):
     """Whether two states are equal from now on: same words, same times relative to now (what lies in the past is past)."""
     if state[a + AIM_LAST] >= now_a or other[b + AIM_LAST] >= now_b:
@@ -527,7 +535,7 @@ def equal_states(state, a, now_a, other, b, now_b):
     return True
 
 
-@njit(cache=True)
+@jit
 def settle_open_time(state, base, now):
     """Count the time for which rows have been open up to now."""
     if state[base + OPEN_SINCE] >= 0:
@@ -535,7 +543,7 @@ def settle_open_time(state, base, now):
         state[base + OPEN_SINCE] = now
 
 
-@njit(cache=True)
+@jit
 def flush_counts(state, members, slot, channel_counts, channel_active):
     """Give every member of a class what the class has counted since the last flush."""
     base = slot * WORDS
@@ -558,7 +566,7 @@ def flush_counts(state, members, slot, channel_counts, channel_active):
     state[base + ACTIVE_CYC] = 0
 
 
-@njit(cache=True)
+@jit
 def split(state, members, leaders, n_classes, slot, addressed, class_of, channel_counts, channel_active):
     """Part a class into the addressed members and the rest; returns (slot of the addressed, number of classes)."""
     flush_counts(state, members, slot, channel_counts, channel_active)
@@ -582,7 +590,7 @@ def split(state, members, leaders, n_classes, slot, addressed, class_of, channel
     return (fresh if moved == addressed else slot), n_classes + 1
 
 
-@njit(cache=True)
+@jit
 def merge(state, members, leaders, n_classes, class_of, channel_counts, channel_active, now):
     """Join classes whose states have become equal; returns the number of classes left."""
     i = 0
@@ -614,7 +622,20 @@ def merge(state, members, leaders, n_classes, class_of, channel_counts, channel_
     return n_classes
 
 
-@njit(cache=True)
+@jit
+def take_snapshot(state, snapshot, base):
+    """Copy a class's words, queued entries included, without what lies in unused queue places."""
+    for k in range(base, base + HOT_END):
+        snapshot[k] = state[k]
+    for k in range(base + QUEUE_READ, base + QUEUE_READ + state[base + N_READ]):
+        snapshot[k] = state[k]
+    for k in range(base + QUEUE_WRITE, base + QUEUE_WRITE + state[base + N_WRITE]):
+        snapshot[k] = state[k]
+    for k in range(base + QUEUE_ACTIVE, base + QUEUE_ACTIVE + state[base + N_ACTIVE]):
+        snapshot[k] = state[k]
+
+
+@jit
 def skip_rounds(state, table, snapshot, involved, n_involved, now, before, remaining):
     """How many further rounds repeat the last one exactly, and shift the classes past them (0: the state still changes)."""
     for i in range(n_involved):
@@ -641,20 +662,24 @@ def skip_rounds(state, table, snapshot, involved, n_involved, now, before, remai
     return remaining
 
 
-@njit(cache=True)
-def run_program(runs, targets, section_ends, n_channels, table, use_classes, closed_form, section_cyc, section_counts):
+@jit
+def run_program(
+    runs, targets, section_ends, n_channels, table, use_classes, closed_form,
+    state, snapshot, members, leaders, class_of, involved, channel_counts, channel_active, section_cyc, section_counts,
+):  # fmt: skip
     """Time a program on one device.
 
     runs int64[n, 9] and targets int64[m, 2] as in `AimProgram`; section_ends int64[s]; table int64[TABLE_WORDS].
     `use_classes`: simulate equal channels once; `closed_form`: jump over runs of columns and repeated rounds of bursts.
-    Fills section_cyc int64[s] (cycle in which the section's last instruction has left the dispatcher) and section_counts
-    int64[s, 18] (commands of channel 0 so far). Returns (device cycles, counts int64[n_channels, 18], active_cyc int64[n_channels],
-    number of classes at the end).
+    Work space: state and snapshot int64[n_channels * WORDS], members, leaders, class_of and involved int64[n_channels].
+    Fills, from zeros, channel_counts int64[n_channels, 18] (commands), channel_active int64[n_channels] (clocks with a row open),
+    section_cyc int64[s] (cycle in which the section's last instruction has left the dispatcher) and section_counts int64[s, 18]
+    (commands of channel 0 so far). Returns (device cycles, number of classes at the end).
     """
-    state = np.zeros(n_channels * WORDS, np.int64)
-    snapshot = np.zeros(n_channels * WORDS, np.int64)
     for ch in range(n_channels):
         base = ch * WORDS
+        for k in range(WORDS):
+            state[base + k] = 0
         state[base + UNIFORM] = -1
         state[base + OPEN_SINCE] = -1
         state[base + DUE] = table[T_REFI] if table[T_REFI] > 0 else NEVER
@@ -663,12 +688,9 @@ def run_program(runs, targets, section_ends, n_channels, table, use_classes, clo
         for k in range(READY, TIMES_END):
             state[base + k] = -NEVER
         state[base + CURSOR] = 1
-    members = np.zeros(n_channels, np.int64)
-    leaders = np.zeros(n_channels, np.int64)
-    class_of = np.zeros(n_channels, np.int64)
-    involved = np.zeros(n_channels, np.int64)
-    channel_counts = np.zeros((n_channels, N_COMMANDS), np.int64)
-    channel_active = np.zeros(n_channels, np.int64)
+        members[ch] = 0
+        leaders[ch] = 0
+        class_of[ch] = 0
     everyone = (1 << n_channels) - 1
     n_classes = 1
     if use_classes:
@@ -730,8 +752,7 @@ def run_program(runs, targets, section_ends, n_channels, table, use_classes, clo
                     elif in_cycle == 0:
                         for i in range(n_involved):
                             advance(state, table, involved[i] * WORDS, cyc, 0)
-                            for k in range(involved[i] * WORDS, involved[i] * WORDS + WORDS):
-                                snapshot[k] = state[k]
+                            take_snapshot(state, snapshot, involved[i] * WORDS)
                         before = cyc
                         has_snapshot = True
                 step += 1
@@ -792,4 +813,4 @@ def run_program(runs, targets, section_ends, n_channels, table, use_classes, clo
         advance(state, table, base, end + 1, 0)
         settle_open_time(state, base, end)
         flush_counts(state, members, leaders[i], channel_counts, channel_active)
-    return end, channel_counts, channel_active, n_classes
+    return end, n_classes

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.errors import ConfigError
 from simulator.kernels import aim as kernel
 from simulator.memory.aim_isa import INSTRUCTIONS, Command
+from simulator.memory.aim_program import AimProgram
 from simulator.memory.timing import LEVELS, Level
 
 NEEDS = {"": 0, "one": 1, "all": 2}
@@ -30,17 +32,27 @@ def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControll
     """Pack rule matrices (int64[18, 18] per level) and controller rules into int64[TABLE_WORDS]."""
     table = np.zeros(kernel.TABLE_WORDS, np.int64)
     n = len(Command)
-    for depth, level in enumerate(LEVELS):
-        matrix = matrices[level]
-        offset = (kernel.T_CHANNEL, kernel.T_GROUP, kernel.T_BANK)[depth]
-        table[offset : offset + n * n] = matrix.ravel()
-        for before in range(n):
-            first = kernel.T_LIST + depth * n * kernel.LIST_STRIDE + before * kernel.LIST_STRIDE
-            after = np.flatnonzero(matrix[before] >= 0)
-            table[first] = len(after)
-            table[first + 1 : first + 1 + 2 * len(after) : 2] = after
-            table[first + 2 : first + 2 + 2 * len(after) : 2] = matrix[before, after]
-    own = np.stack([np.diagonal(matrices[level]) for level in LEVELS])
+    never = -kernel.NEVER
+    channel, group, bank = (matrices[level] for level in LEVELS)
+    local = np.flatnonzero((group >= 0).any(axis=0) | (bank >= 0).any(axis=0))
+    if len(local) >= kernel.N_LOCAL:
+        raise ConfigError(
+            f"rules below channel level constrain {len(local)} commands, the kernel has room for {kernel.N_LOCAL - 1}",
+            remedy="state rules of all-bank commands at channel level",
+        )
+    table[kernel.T_CHANNEL : kernel.T_GROUP] = np.where(channel >= 0, channel, never).ravel()
+    for offset, flag, matrix in (
+        (kernel.T_GROUP, kernel.T_HAS_GROUP, group),
+        (kernel.T_BANK, kernel.T_HAS_BANK, bank),
+    ):
+        rows = np.full((n, kernel.N_LOCAL), never, np.int64)
+        rows[:, : len(local)] = np.where(matrix[:, local] >= 0, matrix[:, local], never)
+        table[offset : offset + rows.size] = rows.ravel()
+        table[flag : flag + n] = (matrix >= 0).any(axis=1)
+    # A command without rules below channel level reads a place that no rule ever raises.
+    table[kernel.T_LOCAL : kernel.T_LOCAL + n] = kernel.N_LOCAL - 1
+    table[kernel.T_LOCAL + local] = np.arange(len(local))
+    own = np.stack([np.diagonal(matrix) for matrix in (channel, group, bank)])
     table[kernel.T_PITCH : kernel.T_PITCH + n] = np.maximum(own.max(axis=0), 1)
     for opcode, instruction in INSTRUCTIONS.items():
         table[kernel.T_FINAL + opcode] = -1 if instruction.command is None else instruction.command
@@ -55,3 +67,33 @@ def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControll
     table[kernel.T_REFI] = rules.n_refi
     table[kernel.T_WIDTH] = rules.dispatcher_width
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class AimTiming:
+    """What a program costs on one device: `cycles` to the end reply; commands int64[channels, 18]; clocks with a row open
+    int64[channels]; per section of the program the cycle at which it has left the dispatcher and channel 0's commands so far."""
+
+    cycles: int
+    commands: NDArray[np.int64]
+    active_cyc: NDArray[np.int64]
+    section_cyc: NDArray[np.int64]
+    section_commands: NDArray[np.int64]
+    n_classes: int
+
+
+def time_program(program: AimProgram, n_channels: int, table: NDArray[np.int64], detail: str = "fast") -> AimTiming:
+    """Time a program: `detail` full (every channel, every command), class (equal channels once) or fast (closed forms too)."""
+    section_ends = np.array(program.section_ends, np.int64)
+    n_sections = len(section_ends)
+    state, snapshot = np.empty((2, n_channels * kernel.WORDS), np.int64)
+    members, leaders, class_of, involved = np.empty((4, n_channels), np.int64)
+    commands = np.zeros((n_channels, kernel.N_COMMANDS), np.int64)
+    active_cyc = np.zeros(n_channels, np.int64)
+    section_cyc = np.zeros(n_sections, np.int64)
+    section_commands = np.zeros((n_sections, kernel.N_COMMANDS), np.int64)
+    cycles, n_classes = kernel.run_program(
+        program.runs, program.targets, section_ends, n_channels, table, detail != "full", detail == "fast",
+        state, snapshot, members, leaders, class_of, involved, commands, active_cyc, section_cyc, section_commands,
+    )  # fmt: skip
+    return AimTiming(int(cycles), commands, active_cyc, section_cyc, section_commands, int(n_classes))
