@@ -107,24 +107,26 @@ class _Binder:
 
     def _translated(self, error: ValidationError) -> ConfigError:
         first = error.errors(include_url=False)[0]
-        kind = first["type"]
         at = self._nearest(first["loc"])
         node, path = self._nodes[at]
-        shown = format_path(path)
-        if kind == "missing":
-            name = str(first["loc"][-1])
-            model = self._models.get(at)
-            info = model.model_fields.get(name) if model is not None else None
-            field = FieldName.of(name, is_quantity=info is not None and an.is_numeric(info.annotation))
-            return ConfigError(f"`{shown}` lacks `{field.stem}`", where=_key_place(node), remedy=missing_remedy(field))
-        if kind == "value_error":
-            return ConfigError(f"`{shown}`: {first['ctx']['error']}", where=node.where, remedy=f"correct `{shown}`")
+        shown, context = format_path(path), first.get("ctx", {})
+        if first["type"] == "missing":
+            return self._missing(first["loc"][-1], at)
+        if first["type"] == "value_error":
+            return ConfigError(f"`{shown}`: {context['error']}", where=node.where, remedy=f"correct `{shown}`")
         reason = first["msg"][:1].lower() + first["msg"][1:]
         written = _written(node)
+        cause = f"`{shown}` = {written}: {reason}" if written else f"`{shown}`: {reason}"
+        return ConfigError(cause, where=node.where, remedy=_bound_remedy(context, shown))
+
+    def _missing(self, last: str | int, at: Location) -> ConfigError:
+        node, path = self._nodes[at]
+        if isinstance(last, int):
+            cause = f"`{format_path(path)}` ends before its item {last}"
+            return ConfigError(cause, where=node.where, remedy="give every item")
+        field = FieldName.of(last, is_quantity=an.is_numeric(self._models[at].model_fields[last].annotation))
         return ConfigError(
-            f"`{shown}`{' = ' + written if written else ''}: {reason}",
-            where=node.where,
-            remedy=_bound_remedy(first.get("ctx", {}), shown),
+            f"`{format_path(path)}` lacks `{field.stem}`", where=_key_place(node), remedy=missing_remedy(field)
         )
 
     def _nearest(self, location: Location) -> Location:

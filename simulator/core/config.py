@@ -128,12 +128,12 @@ class ConfigTree:
         return ConfigTree(node, self.path, self.root_keys)
 
 
-def load_config(path: str, sets: Sets = ()) -> ConfigTree:
+def load_config(path: str | FilePath, sets: Sets = ()) -> ConfigTree:
     """The configuration of a file, with the sections of SECTIONS; `sets` begin at its root. Raises ConfigError."""
     return _load(path, sets, SECTIONS)
 
 
-def load_part(path: str, sets: Sets = ()) -> ConfigTree:
+def load_part(path: str | FilePath, sets: Sets = ()) -> ConfigTree:
     """The part of a file, such as a memory: any keys; `sets` begin at its root. Raises ConfigError."""
     return _load(path, sets, ())
 
@@ -143,7 +143,7 @@ def tree_of(values: Mapping[str, object], *, where: str) -> ConfigTree:
     return ConfigTree(Node({}, where))._checked(from_python(values, where))
 
 
-def _load(path: str, sets: Sets, root_keys: tuple[str, ...]) -> ConfigTree:
+def _load(path: str | FilePath, sets: Sets, root_keys: tuple[str, ...]) -> ConfigTree:
     tree = ConfigTree(Includer().load(str(path)), (), root_keys)
     return tree.with_sets(sets)
 

@@ -28,7 +28,7 @@ class Includer:
 
     def load(self, path: str, said_at: Where | None = None, depth: int = 0) -> Node:
         """The resolved tree of a file; `said_at` is the place that named it. Raises ConfigError."""
-        identity = os.path.realpath(path)
+        identity = _identity(path)
         if identity in self._open_files:
             circle = " -> ".join([*self._open_files.values(), path])
             raise ConfigError(
@@ -137,6 +137,13 @@ def _read_bytes(path: str, said_at: Where | None) -> bytes:
             remedy="name a configuration, not a trace",
         )
     return content
+
+
+def _identity(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # no name of a file at all, which reading it reports
+        return path
 
 
 def _is_file(path: str) -> bool:

@@ -87,7 +87,7 @@ def from_python(value: object, where: Where, depth: int = 0) -> Node:
     if isinstance(value, (list, tuple)):
         return Node(tuple(from_python(entry, where, depth + 1) for entry in value), where)
     if value is None or isinstance(value, (bool, str)):
-        return Node(value, where)
+        return Node(_encodable(value, where) if isinstance(value, str) else value, where)
     if isinstance(value, Integral):
         return Node(int(value), where)
     if isinstance(value, Real):
@@ -119,5 +119,15 @@ def depth_of(node: Node) -> int:
 
 def _key(key: object, where: Where) -> str:
     if isinstance(key, str) and 0 < len(key) <= MAX_KEY:
-        return key
+        return _encodable(key, where)
     raise ConfigError(f"{key!r} is no key", where=where, remedy=f"keys are text of 1 to {MAX_KEY} characters")
+
+
+def _encodable(text: str, where: Where) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{text!r} is not Unicode text", where=where, remedy="pass text that UTF-8 can hold"
+        ) from None
+    return text

@@ -30,7 +30,7 @@ def merged(base: Node, over: Node) -> Node:
 
 
 def other_spelling(entries: Mapping[str, Node], key: str, node: Node) -> str | None:
-    """The key of `entries` that names the same quantity as `key: node` in another way (`t_read`, `t_read_us`), or None."""
+    """The key of `entries` that names the quantity of `key: node` in another way (`t_read`, `t_read_us`), or None."""
     quantity = _quantity(key, node)
     if quantity is None:
         return None
@@ -42,8 +42,8 @@ def other_spelling(entries: Mapping[str, Node], key: str, node: Node) -> str | N
 def with_set(root: Node, path: Path, value: Node) -> Node:
     """The tree with `value` set at `path`, as `--set` does it.
 
-    A bare value over a `{value, source, ...}` parameter, in whatever spelling of its key, replaces its value; its source
-    is then `--set` and its kind assumed. Raises ConfigError as `replaced`.
+    A bare value over a `{value, source, ...}` parameter, in whatever spelling of its key, replaces its value; its
+    source is then `--set` and its kind assumed. Raises ConfigError as `replaced`.
     """
     parent = _at(root, path[:-1])
     if parent is not None and parent.is_parameter and path[-1] == "value":

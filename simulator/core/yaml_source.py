@@ -7,6 +7,7 @@ as such. Refused, with position and remedy: duplicate keys, leading zeros (`010`
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,10 +54,11 @@ def parse_yaml(text: str, *, file: str = "", where: str | None = None) -> Node |
 
 def decode_utf8(content: bytes, *, file: str) -> str:
     """The text of a UTF-8 file, byte-order mark dropped; ConfigError at the first byte that is not UTF-8."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8-sig", errors="replace")
+        before = content[: error.start].decode()
         raise ConfigError(
             f"byte 0x{content[error.start]:02x} is not UTF-8",
             where=_position_at(before, len(before), file),
