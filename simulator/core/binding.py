@@ -47,6 +47,7 @@ class _Binder:
         self._models: dict[Location, type[BaseModel]] = {}
 
     def bound(self, tree: ConfigTree, model: type[ModelT], ignore: tuple[str, ...]) -> ModelT:
+        """The instance, or pydantic's first refusal as a ConfigError with its place."""
         if tree.node.mapping is None or tree.node.is_parameter:
             raise _refused(tree.node, tree.path, "a mapping")
         self._nodes[()] = (tree.node, tree.path)

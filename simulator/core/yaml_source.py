@@ -106,6 +106,7 @@ class _Frame:
     height: int = 0
 
     def node(self, key_where: Where | None) -> Node:
+        """The finished collection."""
         return Node(self.entries if self.is_mapping else tuple(self.items), self.where, key_where)
 
 
@@ -121,6 +122,7 @@ class _Builder:
         self._root: Node | None = None
 
     def document(self) -> Node | None:
+        """The root node, None where the document is empty."""
         n_documents = 0
         for event in self._events():
             if isinstance(event, yaml.DocumentStartEvent):
