@@ -16,6 +16,7 @@ class BackgroundPower:
 
     @property
     def energy_pj(self) -> float:
+        """Energy over the whole duration, in picojoules."""
         # 1 mW for 1 ps is 1e-15 J.
         return self.power_mw * self.duration_ps * 1e-3
 

@@ -25,7 +25,8 @@ class Position:
 class SimulatorError(Exception):
     """Base of every error that ends a command with a message instead of a traceback.
 
-    `where` is the place that caused it (a Position, or words such as "--set system.kind"), `remedy` one sentence on what to do.
+    `where` is the place that caused it (a Position, or words such as "--set system.kind"), `remedy` one sentence
+    on what to do.
     """
 
     exit_code = 1
