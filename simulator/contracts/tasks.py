@@ -36,9 +36,9 @@ class Task:
 class TaskColumns:
     """The tasks of a graph as columns, in declaration order.
 
-    `operator` int32[n] indexes `operators`; `resource` int32[n] indexes `resources` and is NO_RESOURCE for a task that only
-    waits; `duration_ps` int64[n]; task i waits for the tasks `after[after_offsets[i]:after_offsets[i + 1]]` (int32[m],
-    int64[n + 1]).
+    `operator` int32[n] indexes `operators`; `resource` int32[n] indexes `resources` and is NO_RESOURCE for a task that
+    only waits; `duration_ps` int64[n]; task i waits for the tasks `after[after_offsets[i]:after_offsets[i + 1]]`
+    (int32[m], int64[n + 1]).
     """
 
     operators: tuple[str, ...]
@@ -84,7 +84,16 @@ class TaskGraph:
     tasks that repeats, layer after layer, is declared once as a graph and laid end to end with `add_repeated`.
     """
 
-    __slots__ = ("_after", "_blocks", "_durations", "_n_closed", "_operator_ids", "_operators", "_resource_ids", "_resources")
+    __slots__ = (
+        "_after",
+        "_blocks",
+        "_durations",
+        "_n_closed",
+        "_operator_ids",
+        "_operators",
+        "_resource_ids",
+        "_resources",
+    )
 
     def __init__(self, tasks: Iterable[Task] = ()) -> None:
         self._operator_ids: dict[str, int] = {}
@@ -123,8 +132,8 @@ class TaskGraph:
 
         `entries` and `exits` are indices within the template. The entry tasks of the first copy also wait for `after`
         (indices in this graph), those of each later copy for the exit tasks of the copy before. With n = 0 nothing is
-        added and `after` comes back. Task i of copy k is number k * len(template) + i of what is added. Costs a few array
-        operations, whatever `n` is.
+        added and `after` comes back. Task i of copy k is number k * len(template) + i of what is added. Costs a few
+        array operations, whatever `n` is.
         """
         block, entries, exits = template.columns(), tuple(entries), tuple(exits)
         for name, indices in (("entries", entries), ("exits", exits)):
@@ -172,7 +181,9 @@ class TaskGraph:
             return
         durations = np.array(self._durations)
         if durations.dtype != np.int64:
-            raise ModelFault("task durations are whole picoseconds within 64 bits", remedy="round where cycles become time")
+            raise ModelFault(
+                "task durations are whole picoseconds within 64 bits", remedy="round where cycles become time"
+            )
         block = _Block(
             operator=np.array(self._operators, np.int32),
             resource=np.array(self._resources, np.int32),
@@ -188,13 +199,14 @@ class TaskGraph:
         self._n_closed += len(block.duration_ps)
 
     def _lay_copies(self, block: TaskColumns, n: int, entries: tuple[int, ...], outside: tuple[int, ...]) -> None:
-        """Append `n` copies of `block` whose entry tasks also wait for `outside`, indices relative to the copy's first task."""
+        """Append `n` copies of `block`; their entry tasks also wait for `outside`, counted from a copy's start."""
         operator_ids = np.array(
             [self._operator_ids.setdefault(name, len(self._operator_ids)) for name in block.operators], np.int32
         )
         resource_ids = np.array(
             # The last row is where NO_RESOURCE, -1, points.
-            [self._resource_ids.setdefault(name, len(self._resource_ids) - 1) for name in (*block.resources, "")], np.int32
+            [self._resource_ids.setdefault(name, len(self._resource_ids) - 1) for name in (*block.resources, "")],
+            np.int32,
         )
         n_after = np.diff(block.after_offsets)
         n_after[list(entries)] += len(outside)
@@ -227,8 +239,8 @@ class Span:
 class Schedule:
     """What `schedule(graph)` gives back: when each task ran, the makespan, and the tasks that determined it.
 
-    `start_ps` and `end_ps` are int64[n] in task order. `critical_path` are task indices in the order in which they ran: the
-    first starts at 0, each next one starts when the one before ends, the last ends at the makespan.
+    `start_ps` and `end_ps` are int64[n] in task order. `critical_path` are task indices in the order in which they ran:
+    the first starts at 0, each next one starts when the one before ends, the last ends at the makespan.
     """
 
     tasks: TaskColumns

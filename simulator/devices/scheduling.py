@@ -1,4 +1,4 @@
-"""Schedule a task graph on its resources: spans, makespan, critical path, and who waits for whom where nothing can run."""
+"""Schedule a task graph on its resources: spans, makespan, critical path, and who waits for whom where none can run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def schedule(graph: TaskGraph | TaskColumns) -> Schedule:
     """When each task runs if every resource serves one task at a time, in the order in which tasks become ready.
 
     Ties in ready time go to the task declared first (`simulator.kernels.schedule` says how tasks of zero length order).
-    A task never starts before it is ready, and a free resource never waits: this is list scheduling, which is not optimal,
-    and in which a shorter task can lengthen the makespan (Graham's anomalies).
+    A task never starts before it is ready, and a free resource never waits: this is list scheduling, which is not
+    optimal, and in which a shorter task can lengthen the makespan (Graham's anomalies).
 
-    Errors: ModelFault for a negative duration, a predecessor that does not exist, durations beyond 2^62 ps in sum, and tasks
-    that wait for each other (the message prints the cycle).
+    Errors: ModelFault for a negative duration, a predecessor that does not exist, durations beyond 2^62 ps in sum, and
+    tasks that wait for each other (the message prints the cycle).
     Not modelled: preemption, priorities, resources that serve several tasks at once.
     """
     tasks = graph.columns() if isinstance(graph, TaskGraph) else graph
@@ -29,7 +29,14 @@ def schedule(graph: TaskGraph | TaskColumns) -> Schedule:
     start_ps, end_ps = np.empty(n, np.int64), np.zeros(n, np.int64)
     critical, path = np.empty(n, np.int32), np.empty(n, np.int32)
     n_done = list_schedule(
-        tasks.resource, len(tasks.resources), tasks.duration_ps, tasks.after_offsets, tasks.after, start_ps, end_ps, critical
+        tasks.resource,
+        len(tasks.resources),
+        tasks.duration_ps,
+        tasks.after_offsets,
+        tasks.after,
+        start_ps,
+        end_ps,
+        critical,
     )
     if n_done < n:
         raise ModelFault(
@@ -47,14 +54,19 @@ def _check(tasks: TaskColumns) -> None:
     if durations.size and durations.min() < 0:
         index = int(np.argmin(durations))
         raise ModelFault(
-            f"{_task_in_words(tasks, index)} lasts {durations[index]} ps", remedy="a duration is zero or more picoseconds"
+            f"{_task_in_words(tasks, index)} lasts {durations[index]} ps",
+            remedy="a duration is zero or more picoseconds",
         )
     if durations.sum(dtype=np.float64) > _LARGEST_TOTAL_PS:
-        raise ModelFault(f"the tasks last {durations.sum(dtype=np.float64):.3g} ps together, more than 64 bits of time hold")
+        raise ModelFault(
+            f"the tasks last {durations.sum(dtype=np.float64):.3g} ps together, more than 64 bits of time hold"
+        )
     if after.size and (after.min() < 0 or after.max() >= len(tasks)):
         edge = int(np.flatnonzero((after < 0) | (after >= len(tasks)))[0])
         index = int(np.searchsorted(tasks.after_offsets, edge, side="right")) - 1
-        raise ModelFault(f"{_task_in_words(tasks, index)} waits for task {after[edge]}, and there are {len(tasks)} tasks")
+        raise ModelFault(
+            f"{_task_in_words(tasks, index)} waits for task {after[edge]}, and there are {len(tasks)} tasks"
+        )
 
 
 def _task_in_words(tasks: TaskColumns, index: int) -> str:
@@ -63,7 +75,7 @@ def _task_in_words(tasks: TaskColumns, index: int) -> str:
 
 
 def _cycle_in_words(tasks: TaskColumns, stuck: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> str:
-    """One cycle among the tasks that never started. Each of them waits for another such task, so walking back meets one."""
+    """One cycle among the tasks that never started: each waits for another of them, so walking back must meet one."""
     walked: dict[int, int] = {}
     task = int(np.flatnonzero(stuck)[0])
     while task not in walked:

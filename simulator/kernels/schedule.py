@@ -1,12 +1,13 @@
 """List scheduler: when each task of a graph starts, given what it waits for and the resource it needs.
 
-Discrete events in integer picoseconds. A task is ready when all its predecessors ended; a resource serves one task at a time,
-in the order (ready time, delta, declaration index). Time alone does not order events once tasks may last zero picoseconds, so
-events at one time fall into deltas, as in hardware description languages: what zero-length work that ended in delta d makes
-ready at that same time is ready in delta d + 1. The order of events is thus a property of the graph, not of the code.
+Discrete events in integer picoseconds. A task is ready when all its predecessors ended; a resource serves one task at a
+time, in the order (ready time, delta, declaration index). Time alone does not order events once tasks may last zero
+picoseconds, so events at one time fall into deltas, as in hardware description languages: what zero-length work that
+ended in delta d makes ready at that same time is ready in delta d + 1. The order of events is thus a property of the
+graph, not of the code.
 
-Source: list scheduling after R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966, with resources fixed per
-task; delta cycles as in IEEE 1666 (SystemC).
+Source: list scheduling after R. L. Graham, "Bounds for certain multiprocessing anomalies", 1966, with resources fixed
+per task; delta cycles as in IEEE 1666 (SystemC).
 """
 
 import numpy as np
@@ -41,7 +42,9 @@ def _drop_root(times, tags, size):
     child = 1
     while child < last:
         right = child + 1
-        if right < last and (times[right] < times[child] or (times[right] == times[child] and tags[right] < tags[child])):
+        if right < last and (
+            times[right] < times[child] or (times[right] == times[child] and tags[right] < tags[child])
+        ):
             child = right
         if time < times[child] or (time == times[child] and tag <= tags[child]):
             break
@@ -76,12 +79,12 @@ def _successors(after_offsets, after):
 def list_schedule(resource, n_resources, duration_ps, after_offsets, after, start_ps, end_ps, critical):
     """Start and end of every task, and the task that determined its start.
 
-    resource int32[n] (-1: only waits, contends with nobody), duration_ps int64[n] >= 0, after_offsets int64[n + 1] and after
-    int32[m] (predecessors, declared earlier or later); fills start_ps int64[n], end_ps int64[n] and critical int32[n]: the
-    predecessor, or else the task served before on the resource, that ended when the task started; -1 if it started at 0.
-    Returns the number of tasks scheduled: fewer than n if some wait for each other, and those have start
-    -1. O((n + m) log n). Ready keys (time, delta) only grow from one pop to the next, so a task may be granted its resource
-    as it is popped.
+    resource int32[n] (-1: only waits, contends with nobody), duration_ps int64[n] >= 0, after_offsets int64[n + 1] and
+    after int32[m] (predecessors, declared earlier or later); fills start_ps int64[n], end_ps int64[n] and critical
+    int32[n]: the predecessor, or else the task served before on the resource, that ended when the task started; -1 if
+    it started at 0. Returns the number of tasks scheduled: fewer than n if some wait for each other, and those have
+    start -1. O((n + m) log n). Ready keys (time, delta) only grow from one pop to the next, so a task may be granted
+    its resource as it is popped.
     """
     n = duration_ps.size
     first, successor = _successors(after_offsets, after)
@@ -133,8 +136,8 @@ def list_schedule(resource, n_resources, duration_ps, after_offsets, after, star
 def critical_tasks(end_ps, critical, path):
     """The chain of tasks that determined the makespan, walked back from the first-declared of those that end last.
 
-    end_ps int64[n], critical int32[n] as `list_schedule` fills it; fills path int32[n] in the order in which they ran and
-    returns how many there are.
+    end_ps int64[n], critical int32[n] as `list_schedule` fills it; fills path int32[n] in the order in which they ran
+    and returns how many there are.
     """
     if end_ps.size == 0:
         return 0

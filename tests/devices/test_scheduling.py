@@ -18,12 +18,13 @@ from simulator.contracts.tasks import Schedule, Task, TaskGraph
 from simulator.core.errors import ModelFault
 from simulator.devices.scheduling import schedule
 
-# simpy runs events of one time by priority, then in the order of their making: ends first (1), then one look at who may start.
+# simpy runs events of one time by priority, then in the order of their making: ends first (1), then one look at who may
+# start.
 _AFTER_THE_ENDS = 2
 
 
 def simulate(tasks: Sequence[Task]) -> list[tuple[int, int]]:
-    """The twin: start and end of every task, found by letting time pass. Written from the rules alone, slow and obvious."""
+    """The twin, written from the rules alone: start and end of every task, found by letting time pass."""
     return _Machine(tasks).run()
 
 
@@ -34,7 +35,9 @@ class _Machine:
         self.missing = [len(task.after) for task in tasks]
         self.spans = [(-1, -1)] * len(tasks)
         self.busy: set[str] = set()
-        self.waiting: list[tuple[int, int, int]] = []  # (time it became ready, which look that was before, declaration index)
+        self.waiting: list[
+            tuple[int, int, int]
+        ] = []  # (time it became ready, which look that was before, declaration index)
         self.look_planned = False
         self.n_looks = 0
 
@@ -179,7 +182,9 @@ def test_zero_length_work_orders_by_delta_not_by_index() -> None:
 
 
 def test_longest_ready_goes_first_whatever_its_index() -> None:
-    graph = TaskGraph([Task("later", "pim", 1, (2,)), Task("sooner", "pim", 1, (3,)), Task("d9", "", 9), Task("d8", "", 8)])
+    graph = TaskGraph(
+        [Task("later", "pim", 1, (2,)), Task("sooner", "pim", 1, (3,)), Task("d9", "", 9), Task("d8", "", 8)]
+    )
     graph.add("holds", "pim", 20)
     assert times(schedule(graph))[:2] == [(21, 22), (20, 21)]
 
@@ -192,7 +197,9 @@ def test_removing_an_edge_lets_work_overlap() -> None:
 
 
 def test_sums_by_resource_and_operator() -> None:
-    plan = schedule(TaskGraph([Task("a", "pim", 4), Task("b", "pim", 6, (0,)), Task("a", "", 2, (0,)), Task("b", "cxl", 0)]))
+    plan = schedule(
+        TaskGraph([Task("a", "pim", 4), Task("b", "pim", 6, (0,)), Task("a", "", 2, (0,)), Task("b", "cxl", 0)])
+    )
     assert plan.resource_busy_ps() == {"pim": 10, "cxl": 0}
     assert plan.operator_ps() == {"a": 6, "b": 6}
     assert plan.critical_operator_ps() == {"a": 4, "b": 6}
@@ -207,10 +214,14 @@ def test_no_tasks_take_no_time() -> None:
 
 
 def test_cycle_is_named() -> None:
-    graph = TaskGraph([Task("free", "pim", 1), Task("norm", "pnm", 1, (3,)), Task("fc", "pim", 1, (1,)), Task("sum", "", 1, (2,))])
+    graph = TaskGraph(
+        [Task("free", "pim", 1), Task("norm", "pnm", 1, (3,)), Task("fc", "pim", 1, (1,)), Task("sum", "", 1, (2,))]
+    )
     with pytest.raises(ModelFault, match="3 of 4 tasks can never start") as fault:
         schedule(graph)
-    assert "task 1 (norm on pnm) waits for task 3 (sum) waits for task 2 (fc on pim) waits for task 1" in str(fault.value)
+    assert "task 1 (norm on pnm) waits for task 3 (sum) waits for task 2 (fc on pim) waits for task 1" in str(
+        fault.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,7 +243,9 @@ def test_what_no_machine_can_do_is_refused(task: Task, words: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(graphs(max_tasks=8), st.integers(0, 4), st.data())
-def test_repeated_block_equals_the_same_tasks_declared_one_by_one(tasks: list[Task], n: int, draw: st.DataObject) -> None:
+def test_repeated_block_equals_the_same_tasks_declared_one_by_one(
+    tasks: list[Task], n: int, draw: st.DataObject
+) -> None:
     indices = st.lists(st.integers(0, len(tasks) - 1), max_size=3, unique=True) if tasks else st.just([])
     entries, exits = draw.draw(indices), draw.draw(indices)
     graph, plain = TaskGraph(), TaskGraph()

@@ -44,7 +44,9 @@ def test_one_resource_serves_by_ready_time_then_index(jobs: list[tuple[int, int]
 
 def test_a_long_chain_adds_up() -> None:
     n = 50_000
-    done, start, end, critical = run([i % 3 for i in range(n)], [i % 7 for i in range(n)], [[], *([i] for i in range(n - 1))])
+    done, start, end, critical = run(
+        [i % 3 for i in range(n)], [i % 7 for i in range(n)], [[], *([i] for i in range(n - 1))]
+    )
     assert done == n
     assert end[-1] == sum(i % 7 for i in range(n))
     assert (start[1:] == end[:-1]).all()
