@@ -20,7 +20,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(N_WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/benchmarks --override-ini=addopts=--strict-markers -s -q -p no:xdist $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/benchmarks --override-ini=addopts=--import-mode=importlib -s -q -p no:xdist $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

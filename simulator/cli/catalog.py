@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from simulator.cli.options import JsonOption
-from simulator.cli.output import show_table
 
 
 def list_kind(
@@ -16,5 +16,6 @@ def list_kind(
 ) -> None:
     """List what a configuration may name."""
     from simulator.experiments.catalog import list_kind as look_up
+    from simulator.report.printing import show_table
 
-    show_table(kind, look_up(kind), as_json=as_json)
+    show_table(sys.stdout, kind, look_up(kind), as_json=as_json)

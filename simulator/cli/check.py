@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from simulator.cli.options import JsonOption
-from simulator.cli.output import show_run
 
 
 def check(
@@ -16,5 +16,6 @@ def check(
 ) -> None:
     """Check a configuration and where its numbers come from."""
     from simulator.experiments.check import check as check_config
+    from simulator.report.printing import show_run
 
-    show_run(check_config(config), None, as_json=as_json)
+    show_run(sys.stdout, check_config(config), None, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-import simulator
+from simulator import __version__
 from simulator.cli import catalog, check, replay, run, trace, validate, warmup
 from simulator.cli.options import Invocation
 from simulator.cli.output import complain, leave_pipe
@@ -91,7 +91,7 @@ def _fault_message(error: Exception, *, debug: bool) -> str:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"sim {simulator.__version__}")
+        print(f"sim {__version__}")
         raise typer.Exit
 
 
@@ -101,7 +101,7 @@ def _general_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    """`--debug` is taken out before typer parses, since it may stand anywhere; here it is only described."""
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def invocation(context: typer.Context) -> Invocation:
 
 
 def check_number(name: str, value: float | None, *, least: float = 0.0, above: bool = False) -> None:
-    """Refuse NaN, infinity and what is below `least` (with `above`, also `least`). Raises ConfigError naming the option."""
+    """Refuse NaN, infinity and what is below `least` (with `above`, also `least`): a ConfigError naming the option."""
     if value is None:
         return
     too_small = value <= least if above else value < least

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from simulator.cli.options import JsonOption, OutOption, SeedOption, SetOption, invocation
-from simulator.cli.output import show_run, working
+from simulator.cli.output import working
 
 
 def replay(
@@ -20,10 +21,12 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Replay a raw trace on one part."""
+    from simulator.report.printing import show_run
+
     with working("replaying"):
         from simulator.experiments.replay import replay_command
 
         record, run_dir = replay_command(
             part, trace, sets=tuple(sets or ()), seed=seed, out=out, command=invocation(context).command
         )
-    show_run(record, run_dir, as_json=as_json)
+    show_run(sys.stdout, record, run_dir, as_json=as_json)

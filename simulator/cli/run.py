@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from simulator.cli.options import (
     check_number,
     invocation,
 )
-from simulator.cli.output import show_run, working
+from simulator.cli.output import working
 
 
 def run(
@@ -58,6 +59,8 @@ def run(
     check_number("--jitter", jitter)
     check_number("--requests", requests, least=1)
 
+    from simulator.report.printing import show_run
+
     with working("simulating"):
         from simulator.experiments.run import run_command
 
@@ -76,4 +79,4 @@ def run(
             report=not no_report,
             command=invocation(context).command,
         )
-    show_run(record, run_dir, as_json=as_json)
+    show_run(sys.stdout, record, run_dir, as_json=as_json)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from simulator.cli.options import FormatOption, JsonOption, SetOption
-from simulator.cli.output import show_lines, show_run
 
 app = typer.Typer(help="Look at traces, and write them.", no_args_is_help=True)
 
@@ -22,8 +22,9 @@ def export(
     The form is the one that `sim replay` reads.
     """
     from simulator.experiments.export import export_trace
+    from simulator.report.printing import show_lines
 
-    show_lines(export_trace(config, tuple(sets or ())))
+    show_lines(sys.stdout, export_trace(config, tuple(sets or ())))
 
 
 @app.command("info")
@@ -34,5 +35,6 @@ def describe(
 ) -> None:
     """Tell what a request trace holds."""
     from simulator.experiments.traces import describe_trace
+    from simulator.report.printing import show_run
 
-    show_run(describe_trace(file, trace_format), None, as_json=as_json)
+    show_run(sys.stdout, describe_trace(file, trace_format), None, as_json=as_json)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from simulator.cli.options import JsonOption
-from simulator.cli.output import show_object, show_table, working
+from simulator.cli.output import working
 
 FAILED = "fail"
 
@@ -22,21 +23,21 @@ def validate(
 
     Prints paper, ours, error, tolerance and verdict of every target; exit code 1 when one fails.
     """
-    from dataclasses import asdict
-
-    from simulator.contracts.results import Table
+    from simulator.report.printing import show_object, show_table, table_of
     from simulator.report.records import table_objects
 
     with working("validating"):
         from simulator.experiments.validate import validate as compare
 
-        rows = [asdict(row) for row in compare(tuple(names or ()))]
-    table = Table(tuple(rows[0]) if rows else (), [tuple(row.values()) for row in rows])
-    n_failed = sum(row["verdict"] == FAILED for row in rows)
+        rows = compare(tuple(names or ()))
+    table = table_of(rows)
+    n_failed = sum(row.verdict == FAILED for row in rows)
     if as_json:
-        show_object({"metrics": {"n_targets": len(rows), "n_failed": n_failed}, "targets": table_objects(table)})
+        show_object(
+            sys.stdout, {"metrics": {"n_targets": len(rows), "n_failed": n_failed}, "rows": table_objects(table)}
+        )
     else:
-        show_table("Targets", table, as_json=False)
+        show_table(sys.stdout, "Targets", table, as_json=False)
         print(f"\n{len(rows) - n_failed} of {len(rows)} targets met")
     if n_failed:
         raise typer.Exit(1)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import simulator
+from simulator import __version__
 
+_PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("numpy", "numba", "simpy", "pandas", "PyYAML", "pydantic", "matplotlib", "pyarrow")
 
 
@@ -28,7 +29,7 @@ class Provenance:
 
 def provenance() -> Provenance:
     """Look up source hash, commit, versions and host of this process (tens of milliseconds: once per command)."""
-    root = Path(simulator.__file__).parent
+    root = _PACKAGE_ROOT
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".") if commit else None
     return Provenance(
@@ -42,7 +43,7 @@ def provenance() -> Provenance:
 
 def source_hash(root: Path | None = None) -> str:
     """SHA-256 over every Python file of the simulator, by relative path: what a cached result must be keyed by."""
-    folder = Path(simulator.__file__).parent if root is None else root
+    folder = _PACKAGE_ROOT if root is None else root
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         content = path.read_bytes()
@@ -68,7 +69,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"simulator": simulator.__version__, "python": platform.python_version()}
+    versions = {"simulator": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
             versions[name] = metadata.version(name)
