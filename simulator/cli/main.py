@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from simulator import __version__
 from simulator.cli import catalog, check, replay, run, trace, validate, warmup
@@ -18,10 +19,26 @@ from simulator.core.errors import INTERRUPTED_EXIT_CODE, ModelFault, SimulatorEr
 BROKEN_PIPE_EXIT_CODE = 141  # what a shell reports for a program whose reader left
 
 
+class _ReaderLeft(Exception):
+    """The reader of stdout is gone. No OSError: of those typer makes exit code 1, which says that a target failed."""
+
+
+class _Commands(TyperGroup):
+    """The group of all commands, in the order in which they were added."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and tell a reader that left from every other failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
+
+
 def build_app() -> typer.Typer:
     """The application with all its commands. Their modules import the simulator only when they are called."""
     app = typer.Typer(
         name="sim",
+        cls=_Commands,
         help="Simulate memory-centric machines running large language models.",
         no_args_is_help=True,
         add_completion=False,
@@ -53,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED_EXIT_CODE
-    except BrokenPipeError:
+    except (_ReaderLeft, BrokenPipeError):
         leave_pipe()
         code = BROKEN_PIPE_EXIT_CODE
     except Exception as error:
