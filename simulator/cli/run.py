@@ -38,10 +38,12 @@ def run(
         float | None, typer.Option("--qps", metavar="X", help="Scale the trace's arrivals to X requests per second.")
     ] = None,
     time_scale: Annotated[
-        float | None, typer.Option("--time-scale", metavar="X", help="Multiply the trace's arrival times by X.")
+        float | None,
+        typer.Option("--time-scale", metavar="X", help="Multiply the trace's arrival times by X: 2 halves the load."),
     ] = None,
     jitter: Annotated[
-        float | None, typer.Option("--jitter", metavar="S", help="Spread each arrival by up to S seconds.")
+        float | None,
+        typer.Option("--jitter", metavar="S", help="Delay each arrival by up to S seconds, drawn at random."),
     ] = None,
     sets: SetOption = None,
     seed: SeedOption = None,
