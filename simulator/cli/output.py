@@ -1,0 +1,34 @@
+"""What a command says besides its result: messages and progress, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+def complain(message: str) -> None:
+    """Print a message for the user on stderr."""
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def working(activity: str) -> Iterator[None]:
+    """Show on stderr that a long command is at work, when that is a terminal; print nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(activity):
+        yield
+
+
+def leave_pipe() -> None:
+    """After the reader of stdout has gone: let the interpreter's last flush go nowhere instead of failing."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,84 @@
+"""`sim run`: one system under one workload or request trace."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import (
+    FormatOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    SetOption,
+    check_exclusive,
+    check_number,
+    invocation,
+)
+from simulator.cli.output import working
+
+
+def run(
+    context: typer.Context,
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Configuration, such as hw_configs/cent.yaml.")],
+    workload: Annotated[
+        str | None,
+        typer.Option("--workload", metavar="W", help="A YAML's path, its stem in workloads/, or a workload kind."),
+    ] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="FILE", help="Replay the requests of this trace.")
+    ] = None,
+    trace_format: FormatOption = "auto",
+    requests: Annotated[
+        int | None, typer.Option("--requests", metavar="N", help="Take only the first N requests of the trace.")
+    ] = None,
+    qps: Annotated[
+        float | None, typer.Option("--qps", metavar="X", help="Scale the trace's arrivals to X requests per second.")
+    ] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option("--time-scale", metavar="X", help="Multiply the trace's arrival times by X: 2 halves the load."),
+    ] = None,
+    jitter: Annotated[
+        float | None,
+        typer.Option("--jitter", metavar="S", help="Delay each arrival by up to S seconds, drawn at random."),
+    ] = None,
+    sets: SetOption = None,
+    seed: SeedOption = None,
+    out: OutOption = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write tables only, no plots.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a system on a workload or a request trace.
+
+    Prints what it did and what bound it, and writes a run directory.
+    """
+    check_exclusive(qps=qps, time_scale=time_scale)
+    check_number("--qps", qps, above=True)
+    check_number("--time-scale", time_scale, above=True)
+    check_number("--jitter", jitter)
+    check_number("--requests", requests, least=1)
+
+    from simulator.report.printing import show_run
+
+    with working("simulating"):
+        from simulator.experiments.run import run_command
+
+        record, run_dir = run_command(
+            config,
+            workload=workload,
+            trace=trace,
+            format=trace_format,
+            requests=requests,
+            qps=qps,
+            time_scale=time_scale,
+            jitter=jitter,
+            sets=tuple(sets or ()),
+            seed=seed,
+            out=out,
+            report=not no_report,
+            command=invocation(context).command,
+        )
+    show_run(sys.stdout, record, run_dir, as_json=as_json)
