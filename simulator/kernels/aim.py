@@ -353,7 +353,7 @@ def issue_active_before(state, table, base, cyc):
     return True
 
 
-@jit
+@inlined
 def enter(state, table, base, cyc):
     """Cycle at which the channel takes an AiM request offered at `cyc`: no plain request may wait in its queues."""
     if state[base + N_READ] + state[base + N_WRITE] + state[base + N_ACTIVE] == 0:
@@ -367,7 +367,7 @@ def enter(state, table, base, cyc):
     return cyc
 
 
-@jit
+@inlined
 def open_for(state, table, base, opcode, bank, row):
     """Issue what must precede the instruction's column command (refresh, mode switch, PRE, ACT); returns its earliest cycle."""
     needs = table[T_NEEDS + opcode]
@@ -401,7 +401,7 @@ def open_for(state, table, base, opcode, bank, row):
         settle_rows(state, base, command, bank, row, cyc)
 
 
-@jit
+@inlined
 def columns(state, table, base, opcode, n, bank, row, closed_form):
     """Issue the `n` column commands of one instruction; returns the cycle of the last. Walks them one by one, or jumps."""
     command = table[T_FINAL + opcode]
@@ -463,7 +463,7 @@ def synchronise(state, table, base):
     return reply
 
 
-@jit
+@inlined
 def aim_line(state, table, base, opcode, n, bank, row, cyc, closed_form):
     """One AiM instruction in one channel, offered at `cyc`: (cycle in which its last request is queued, cycle of its reply)."""
     cyc = enter(state, table, base, cyc)
@@ -805,7 +805,7 @@ def run_program(
                         )
                         failures = failures + 1 if left == n_classes else 0
                         n_classes = left
-                        wait = 1 << min(failures, 8)
+                        wait = 1 << min(failures, 3)
                 if opcode == EOC:
                     break
             else:
