@@ -9,8 +9,11 @@ from simulator.core.errors import WorkloadError
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """One sequence of a step. `context` counts the key-value positions that the step attends to, the new token included;
-    for a prefill it is the prompt length."""
+    """One sequence of a step.
+
+    `context` counts the key-value positions that the step attends to, the new token included; for a prefill it is the
+    prompt length. Raises WorkloadError unless 1 <= new_tokens <= context.
+    """
 
     new_tokens: int
     context: int
@@ -18,7 +21,8 @@ class Sequence:
     def __post_init__(self) -> None:
         if self.new_tokens < 1 or self.context < self.new_tokens:
             raise WorkloadError(
-                f"a sequence needs 1 <= new tokens <= context, not {self.new_tokens} new tokens with context {self.context}",
+                f"a sequence needs 1 <= new tokens <= context, not {self.new_tokens} new tokens "
+                f"with context {self.context}",
                 remedy="give a context that counts the new tokens too",
             )
 
