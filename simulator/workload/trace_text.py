@@ -142,7 +142,7 @@ class TraceFile:
 
     def _record(self, line: int, text: str) -> dict[str, Any]:
         try:
-            record = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+            record = json.loads(text.rstrip(), parse_float=Decimal, parse_constant=_refuse_constant)
         except json.JSONDecodeError as error:
             raise self.error(line, f"not JSON: {error.msg}", "mend the line, or delete it", error.colno) from None
         except (ValueError, ArithmeticError, RecursionError):
@@ -240,7 +240,7 @@ class JsonRecord:
 
     def tokens(self, key: str, least: int = 1) -> int:
         """A count of tokens, at least `least`."""
-        value = self._value(key)
+        value = self.value(key)
         if isinstance(value, Decimal) and abs(value) <= MAX_TOKENS and value == int(value):
             value = int(value)
         if type(value) is not int or not least <= value <= MAX_TOKENS:
@@ -249,7 +249,7 @@ class JsonRecord:
 
     def time_ps(self, key: str, unit_ps: int) -> int:
         """A time, given in units of `unit_ps`, as picoseconds."""
-        value = self._value(key)
+        value = self.value(key)
         time_ps = decimal_ps(value, unit_ps) if type(value) in (int, Decimal) else None
         if time_ps is None:
             raise self.error(f"{key} is {_shown(value)}", "give a number, 0 or more")
@@ -274,7 +274,8 @@ class JsonRecord:
         """The error at this record."""
         return self._file.error(self.line, message, remedy)
 
-    def _value(self, key: str) -> Any:
+    def value(self, key: str) -> Any:
+        """The value of a key that must be there."""
         if key not in self.content:
             raise self.error(f"the record has no {key!r}", "mend the line, or delete it")
         return self.content[key]

@@ -26,6 +26,7 @@ def read(file: TraceFile, options: TraceOptions) -> Rows:
     assert rows.blocks is not None
     for row, (line, content) in enumerate(file.json_lines()):
         record = JsonRecord(file, line, content)
+        record.value("chat_id")
         prompt_tokens = record.tokens("input_length")
         arrival_ps = record.time_ps("timestamp", _PS_PER_S)
         rows.add(row, arrival_ps, prompt_tokens, record.tokens("output_length"))
