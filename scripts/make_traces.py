@@ -1,0 +1,60 @@
+"""Write the traces that come with the simulator: `python scripts/make_traces.py [FOLDER]`.
+
+Only the uniform stream of Python's own `random.Random` is used, which Python promises to keep, and the inverse of each
+distribution; so every machine writes the same bytes. The recipe stands in traces/README.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import NormalDist
+
+N_REQUESTS = 2_000
+SEED = 20240101
+RATE_QPS = 5.5
+START = datetime(2024, 1, 1)
+TICKS_PER_S = 10**7
+
+
+def lognormal_tokens(u: float, median: float, p90: float, largest: int) -> int:
+    """The token count at quantile `u` of a lognormal law of this median and 90th percentile, at most `largest`."""
+    sigma = math.log(p90 / median) / NormalDist().inv_cdf(0.9)
+    tokens = median * math.exp(sigma * NormalDist().inv_cdf(u))
+    return max(1, min(largest, round(tokens)))
+
+
+def conversation() -> str:
+    """Chat-like requests in the columns of the Azure traces."""
+    rng = random.Random(SEED)
+    lines = ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    arrival_s = 0.0
+    for _ in range(N_REQUESTS):
+        prompt = lognormal_tokens(rng.random(), median=900, p90=2700, largest=4096)
+        output = lognormal_tokens(rng.random(), median=140, p90=430, largest=1024)
+        ticks = round(arrival_s * TICKS_PER_S)
+        time = START + timedelta(seconds=ticks // TICKS_PER_S)
+        lines.append(f"{time:%Y-%m-%d %H:%M:%S}.{ticks % TICKS_PER_S:07d},{prompt},{output}")
+        arrival_s += -math.log(1.0 - rng.random()) / RATE_QPS
+    return "\n".join(lines) + "\n"
+
+
+TRACES = {"conversation_2k.csv": conversation}
+
+
+def main(folder: Path) -> None:
+    """Write every trace and the file of their checksums."""
+    sums = []
+    for name, make in TRACES.items():
+        content = make().encode()
+        (folder / name).write_bytes(content)
+        sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+    (folder / "SHA256SUMS").write_text("".join(sums))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "traces")
