@@ -1,0 +1,55 @@
+"""The traces of the project: made again byte for byte, with the checksums that stand beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.core.config import load_part
+from simulator.workload.catalog import data_directory
+from simulator.workload.trace_summary import trace_info
+
+
+def test_making_them_again_gives_the_same_bytes(repo_root: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(repo_root / "scripts" / "make_traces.py"), str(tmp_path)], check=True)
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == ["SHA256SUMS", "conversation_2k.csv"]
+    for name in made:
+        assert (tmp_path / name).read_bytes() == (repo_root / "traces" / name).read_bytes()
+
+
+def test_checksums(repo_root: Path) -> None:
+    for line in (repo_root / "traces" / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((repo_root / "traces" / name).read_bytes()).hexdigest() == digest
+        assert trace_info(repo_root / "traces" / name).checksum == digest
+
+
+def test_the_readme_states_what_is_in_the_file(repo_root: Path) -> None:
+    info = trace_info(repo_root / "traces" / "conversation_2k.csv")
+    readme = (repo_root / "traces" / "README.md").read_text()
+    lengths = [
+        f"{found.p50:.0f} / {found.p90:.0f} / {found.p99:.0f} / {found.max}"
+        for found in (info.prompt_tokens, info.output_tokens)
+    ]
+    assert f"| {info.n_requests:,} | {info.span_s:.0f} s | {lengths[0]} | {lengths[1]} |" in readme
+    assert f"{info.rate_qps:.2f} req/s" in readme
+
+
+def test_request_mixes_load() -> None:
+    paths = sorted(data_directory("workloads").glob("*.yaml"))
+    assert len(paths) >= 3
+    for path in paths:
+        mix = load_part(str(path))
+        assert mix.get("kind") == "llm"
+        assert mix.get("prompt_tokens") > 0
+        assert mix.get("output_tokens") > 0
+
+
+def test_an_unknown_data_folder_is_an_error() -> None:
+    with pytest.raises(Exception, match="nothing-of-ours"):
+        data_directory("nothing-of-ours")
