@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core.errors import ConfigError, WorkloadError
+from simulator.core.errors import ConfigError, Position, WorkloadError
 
 Int64 = NDArray[np.int64]
 PS_PER_S = 10**12
@@ -62,12 +63,12 @@ class RequestTrace:
     """Requests in the order of their arrival.
 
     arrival_ps, prompt_tokens, output_tokens, ids: int64[n], read-only; arrivals start at 0 and never fall, token
-    counts are at least 1, ids are rows of the file. `name` and `format` say what was read, `checksum` is its sha256,
-    `notes` what a reader of results must know (rows dropped, rows sorted, lengths borrowed). Raises WorkloadError on a
-    trace without requests.
+    counts are at least 1, ids are rows of the file. `path` and `format` say what was read, `first_line` the line of
+    row 0 (0: rows are no lines), `checksum` is its sha256, `notes` what a reader of results must know (rows dropped,
+    rows sorted, lengths borrowed). Raises WorkloadError on a trace without requests.
     """
 
-    name: str
+    path: str
     format: str
     checksum: str
     arrival_ps: Int64
@@ -75,12 +76,13 @@ class RequestTrace:
     output_tokens: Int64
     ids: Int64
     prefix: PrefixBlocks | None = None
+    first_line: int = 0
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.arrival_ps) == 0:
             raise WorkloadError(
-                "the trace has no requests", where=self.name, remedy="give a trace with at least one request"
+                "the trace has no requests", where=self.path, remedy="give a trace with at least one request"
             )
         columns = (self.arrival_ps, self.prompt_tokens, self.output_tokens, self.ids)
         if any(column.dtype != np.int64 or column.shape != self.arrival_ps.shape for column in columns):
@@ -109,6 +111,16 @@ class RequestTrace:
         return (self[index] for index in range(len(self)))
 
     @property
+    def name(self) -> str:
+        """The file's or folder's name."""
+        return Path(self.path).name or self.path
+
+    def place(self, index: int) -> Position | str:
+        """Where the request was written: file and line; of a drawn request the folder and its number."""
+        row = int(self.ids[index])
+        return Position(self.path, self.first_line + row) if self.first_line else f"{self.path}, request {row}"
+
+    @property
     def span_ps(self) -> int:
         """Time between the first and the last arrival."""
         return int(self.arrival_ps[-1])
@@ -123,7 +135,7 @@ class RequestTrace:
 
     def head(self, n_requests: int) -> RequestTrace:
         """The first `n_requests`; raises WorkloadError where that is none, or more than there are."""
-        check_n_requests(n_requests, len(self), self.name)
+        check_n_requests(n_requests, len(self), self.path)
         if n_requests == len(self):
             return self
         return self._take(np.arange(n_requests, dtype=np.int64), self.arrival_ps[:n_requests].copy())
@@ -140,7 +152,7 @@ class RequestTrace:
             return self
         delays_ps = np.floor(rng.random(len(self)) * (seconds * PS_PER_S)).astype(np.int64)
         if self.span_ps > MAX_ARRIVAL_PS - int(delays_ps.max()):
-            raise WorkloadError(_TOO_LONG, where=self.name, remedy="replay fewer requests with --requests")
+            raise WorkloadError(_TOO_LONG, where=self.path, remedy="replay fewer requests with --requests")
         arrival_ps = self.arrival_ps + delays_ps
         order = np.argsort(arrival_ps, kind="stable").astype(np.int64)
         return self._take(order, arrival_ps[order] - arrival_ps.min())
@@ -177,7 +189,7 @@ class RequestTrace:
         numerator, denominator = factor.as_integer_ratio()
         if self.span_ps * factor > MAX_ARRIVAL_PS:
             raise WorkloadError(
-                _TOO_LONG, where=self.name, remedy="scale less, or replay fewer requests with --requests"
+                _TOO_LONG, where=self.path, remedy="scale less, or replay fewer requests with --requests"
             )
         half = denominator // 2
         stretched = [(time * numerator + half) // denominator for time in self.arrival_ps.tolist()]

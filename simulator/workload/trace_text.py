@@ -25,8 +25,8 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 class Rows:
     """What a reader found, in the order of the file; arrivals in picoseconds from any origin.
 
-    `blocks` holds the prefix blocks of each row (`block_tokens` tokens a block), or stays None where the format has
-    none.
+    `first_line` is the line of row 0, every row having one (0 where rows are not lines of a file). `blocks` holds the
+    prefix blocks of each row (`block_tokens` tokens a block), or stays None where the format has none.
     """
 
     arrival_ps: list[int] = field(default_factory=list)
@@ -35,6 +35,7 @@ class Rows:
     ids: list[int] = field(default_factory=list)
     blocks: list[list[int]] | None = None
     block_tokens: int = 0
+    first_line: int = 0
     notes: list[str] = field(default_factory=list)
 
     def add(self, row: int, arrival_ps: int, prompt_tokens: int, output_tokens: int) -> None:

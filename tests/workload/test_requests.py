@@ -22,7 +22,7 @@ ARRIVALS = st.lists(st.integers(0, 10**15), min_size=2, max_size=30).map(
 def trace(times: list[int], blocks: list[list[int]] | None = None) -> RequestTrace:
     n = len(times)
     return RequestTrace(
-        name="made",
+        path="made",
         format="azure",
         checksum="",
         arrival_ps=np.array(times, dtype=np.int64),

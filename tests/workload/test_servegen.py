@@ -65,6 +65,7 @@ def test_one_window_without_a_number_of_requests(tmp_path: Path) -> None:
     assert trace.span_ps < WINDOW_S * 10**12
     # Two clients with 0.5 and 1 requests/s.
     assert len(trace) == pytest.approx(900, rel=0.2)
+    assert str(trace.place(3)) == f"{tmp_path}, request 3"
     assert any("first 10-minute window" in note for note in trace.notes)
     assert any("2 clients publish no token counts" in note for note in trace.notes)
 

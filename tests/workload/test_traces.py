@@ -70,7 +70,9 @@ def test_what_is_written_is_read(name: str, rows: list[Row], tmp_path_factory: p
 
 def test_ties_keep_the_order_of_the_file(put: Callable[[str], Path]) -> None:
     path = put(WITH_TIMES["vidur"]([Row(5, 1, 1), Row(0, 2, 1), Row(5, 3, 1), Row(0, 4, 1)]))
-    assert read_trace(path).prompt_tokens.tolist() == [2, 4, 1, 3]
+    trace = read_trace(path)
+    assert trace.prompt_tokens.tolist() == [2, 4, 1, 3]
+    assert [str(trace.place(index)) for index in range(4)] == [f"{path}:{line}" for line in (3, 5, 2, 4)]
 
 
 def test_azure_keeps_100_ns_and_knows_its_later_forms(put: Callable[[str], Path]) -> None:

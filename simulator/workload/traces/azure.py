@@ -28,7 +28,7 @@ def read(file: TraceFile, options: TraceOptions) -> Rows:
     options.refuse_arrivals("azure")
     table = file.csv_table(COLUMNS)
     seconds: dict[str, int | None] = {}
-    rows = Rows()
+    rows = Rows(first_line=2)
     for row, (line, fields) in enumerate(table):
         text = table.text(fields, "TIMESTAMP")
         arrival_ps = _timestamp_ps(text, seconds)

@@ -22,7 +22,7 @@ def matches(head: TraceHead) -> bool:
 def read(file: TraceFile, options: TraceOptions) -> Rows:
     """All requests of the file, with their prefix blocks."""
     options.refuse_arrivals("bailian")
-    rows = Rows(blocks=[], block_tokens=BLOCK_TOKENS)
+    rows = Rows(blocks=[], block_tokens=BLOCK_TOKENS, first_line=1)
     assert rows.blocks is not None
     for row, (line, content) in enumerate(file.json_lines()):
         record = JsonRecord(file, line, content)

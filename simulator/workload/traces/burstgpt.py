@@ -21,7 +21,7 @@ def read(file: TraceFile, options: TraceOptions) -> Rows:
     """All requests of the file that were answered."""
     options.refuse_arrivals("burstgpt")
     table = file.csv_table(COLUMNS)
-    rows = Rows()
+    rows = Rows(first_line=2)
     n_rows = 0
     for row, (line, fields) in enumerate(table):
         n_rows = row + 1

@@ -38,7 +38,8 @@ def read(file: TraceFile, options: TraceOptions) -> Rows:
     process = options.arrivals or "poisson"
     rng = child_rng(options.seed, "trace", "arrivals")
     times = arrival_times_ps(len(lengths), options.qps, process, options.arrivals_cv, rng)
-    rows = Rows(notes=[f"arrival times are drawn ({process} process of {options.qps} requests/s, seed {options.seed})"])
+    note = f"arrival times are drawn ({process} process of {options.qps} requests/s, seed {options.seed})"
+    rows = Rows(first_line=2, notes=[note])
     for row, (arrival_ps, (prompt_tokens, output_tokens)) in enumerate(zip(times, lengths, strict=True)):
         rows.add(row, arrival_ps, prompt_tokens, output_tokens)
     return rows

@@ -126,7 +126,8 @@ def _trace(path: Path, format_name: str, checksum: str, rows: Rows, n_requests: 
         return np.fromiter((values[index] - origin for index in order), dtype=np.int64, count=len(order))
 
     return RequestTrace(
-        name=path.name or str(path),
+        path=str(path),
+        first_line=rows.first_line,
         format=format_name,
         checksum=checksum,
         arrival_ps=column(times, first),

@@ -17,7 +17,7 @@ def read(file: TraceFile, options: TraceOptions) -> Rows:
     """All requests of the file."""
     options.refuse_arrivals("vidur")
     table = file.csv_table(COLUMNS)
-    rows = Rows()
+    rows = Rows(first_line=2)
     for row, (line, fields) in enumerate(table):
         arrival_ps = table.time_ps(line, fields, "arrived_at")
         prompt_tokens = table.tokens(line, fields, "num_prefill_tokens")
