@@ -35,9 +35,10 @@ class Bound:
 class StepResult:
     """One step of a system. A pipeline has all three of latency, interval and slots; elsewhere interval is the latency.
 
-    `latency_ps` is the schedule's makespan; `interval_ps` the time between completions at full occupancy; `n_slots` how many
-    sequences are in flight; `traffic_bytes` by link; `counters` device counts by name; `bounds` by operator.
-    `power_w` is the power at full occupancy as the system accounts for it.
+    `latency_ps` is the schedule's makespan; `interval_ps` the time between completions at full occupancy; `n_slots` how
+    many sequences are in flight. `energy` is that of the step (of one token, where a step is one token) and `power_w`
+    the power at full occupancy, both as the system accounts for them. `traffic_bytes` by link; `bounds` by operator;
+    `metrics` and `breakdown` hold what only this system has, by name with unit; `notes` what a reader must know.
     """
 
     latency_ps: int
@@ -47,8 +48,9 @@ class StepResult:
     energy: EnergyLedger
     power_w: float
     traffic_bytes: dict[str, int] = field(default_factory=dict)
-    counters: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     bounds: dict[str, Bound] = field(default_factory=dict)
+    metrics: dict[str, int | float] = field(default_factory=dict)
+    breakdown: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -75,6 +75,11 @@ class BlockRows:
     ffn_rows: int
     end: int
 
+    @property
+    def n_static(self) -> int:
+        """Rows of weights and vectors: all but those reserved for keys and values."""
+        return self.end - (self.scores - self.keys) - (self.wo - 1 - self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class FfnRows:

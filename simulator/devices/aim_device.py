@@ -54,6 +54,7 @@ class AimDevice:
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
+        kind: Literal["aim_device"] = "aim_device"
         organisation: Organisation = Organisation()
         clock_period_ps: Period
         queue_entries: PositiveInt = 33

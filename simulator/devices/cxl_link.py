@@ -5,9 +5,11 @@ Source: CENT (ASPLOS'25) repository, latency formulas. Not modelled: contention 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
-from simulator.core.quantities import GigabytesPerSecond, PositiveBytes, PositiveInt, Ps
+from simulator.core.quantities import PositiveBytes, PositiveInt, Ps
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -20,6 +22,7 @@ class CxlConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["cxl_link"] = "cxl_link"
     n_lanes: PositiveInt
     lane_gib_per_s: float
     port_latency_ps: Ps

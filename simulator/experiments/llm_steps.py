@@ -1,0 +1,225 @@
+"""Runs of the workload kind `llm` without a trace: a whole query, one token, a part of a block, or one step of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.contracts.results import Bound, RunRecord, Scalar, StepResult, Table
+from simulator.core.errors import ConfigError, WorkloadError
+from simulator.experiments.settings import Settings
+from simulator.workload.batch import Batch
+
+PS_PER_S = 1e12
+
+
+def run_llm(settings: Settings) -> RunRecord:
+    """The record of the workload that the configuration asks for."""
+    workload = settings.workload
+    if workload.phase is not None:
+        return run_step(settings)
+    if workload.scope == "query":
+        return run_query(settings)
+    return run_part(settings)
+
+
+def run_part(settings: Settings) -> RunRecord:
+    """One token, one block or a part of one (`workload.scope`) at `workload.context`."""
+    workload, system = settings.workload, settings.system()
+    scope = workload.scope
+    if scope not in system.scopes:
+        raise WorkloadError(
+            f"system `{settings.tree.get('system.kind')}` has no scope `{scope}`",
+            where=settings.tree.position("workload.scope"),
+            remedy="choose one of: " + ", ".join(("query", *system.scopes)),
+        )
+    context = _context(settings)
+    note = system.check_capacity(1, context)
+    step = system.part(scope, context)
+    metrics: dict[str, int | float] = dict(step.metrics)
+    if scope in ("token", "block"):
+        metrics["token_latency_ms"] = step.latency_ps / 1e9
+        metrics["throughput_tokens_per_s"] = PS_PER_S / step.interval_ps
+        metrics["energy_mj_per_token"] = step.energy.total_pj / 1e9
+    else:
+        metrics["time_us"] = step.latency_ps / 1e6
+        metrics["energy_mj"] = step.energy.total_pj / 1e9
+    metrics["power_w"] = step.power_w
+    headline = f"{settings.model.name}, {scope} at context {context:,}: {_cycles(step)}"
+    if scope in ("token", "block"):
+        headline += f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
+    return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note)
+
+
+def run_step(settings: Settings) -> RunRecord:
+    """One step of a batch (`workload.phase`, `batch`, `context`)."""
+    workload = settings.workload
+    if workload.scope not in ("query", "token"):
+        raise ConfigError(
+            f"workload.phase asks for one step, workload.scope for `{workload.scope}`",
+            where=settings.tree.position("workload.phase"),
+            remedy="set one of the two",
+        )
+    context = _context(settings)
+    system = settings.system(workload.context_step if workload.phase == "prefill" else 1)
+    note = system.check_capacity(workload.batch, context)
+    make: Callable[[int, int], Batch] = Batch.prefill if workload.phase == "prefill" else Batch.decode
+    batch = make(context, workload.batch)
+    step = system.step(batch)
+    metrics: dict[str, int | float] = {
+        **step.metrics,
+        "step_time_ms": step.latency_ps / 1e9,
+        "throughput_tokens_per_s": batch.new_tokens / (step.latency_ps / PS_PER_S),
+        "energy_mj_per_token": step.energy.total_pj / 1e9 / batch.new_tokens,
+        "power_w": step.energy.total_pj / step.latency_ps,
+    }
+    headline = (
+        f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
+        f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
+    )
+    return _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The sampled steps of a phase and how many tokens each stands for."""
+
+    steps: Sequence[StepResult]
+    tokens: Sequence[float]
+
+    @property
+    def n_tokens(self) -> float:
+        """Tokens of the phase."""
+        return sum(self.tokens)
+
+    def mean(self, value: Callable[[StepResult], float]) -> float:
+        """Mean over the sampled contexts, each counting once."""
+        return sum(value(step) for step in self.steps) / len(self.steps)
+
+    def total(self, value: Callable[[StepResult], float]) -> float:
+        """Sum over tokens."""
+        return sum(value(step) * n for step, n in zip(self.steps, self.tokens, strict=True))
+
+    def __add__(self, other: Phase) -> Phase:
+        return Phase([*self.steps, *other.steps], [*self.tokens, *other.tokens])
+
+
+def run_query(settings: Settings) -> RunRecord:
+    """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
+    workload = settings.workload
+    system = settings.system(workload.context_step)
+    prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
+    note = system.check_capacity(system.n_slots, total)
+    prefill = _phase(system, 1, prompt, workload.context_step)
+    decode = _phase(system, prompt + 1, total, workload.context_step)
+    both = prefill + decode
+    metrics: dict[str, int | float] = {}
+    for name, phase in (("prefill_", prefill), ("decode_", decode), ("", both)):
+        metrics.update({name + key: value for key, value in _rates(phase, system.accounting.mean).items()})
+    metrics["query_latency_s"] = both.total(lambda step: step.latency_ps) / PS_PER_S
+    metrics["prefill_latency_s"] = prefill.total(lambda step: step.latency_ps) / PS_PER_S
+    metrics["decode_latency_s"] = decode.total(lambda step: step.latency_ps) / PS_PER_S
+    metrics["token_latency_ms"] = metrics["query_latency_s"] * 1e3 / both.n_tokens
+    metrics["queries_in_flight"] = system.n_slots
+    headline = (
+        f"{settings.model.name}, {prompt:,} in + {workload.output_tokens:,} out, {system.n_slots} queries in flight: "
+        f"{metrics['throughput_tokens_per_s']:,.1f} tokens/s, a query in {metrics['query_latency_s']:,.2f} s, "
+        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
+    )
+    weighted = list(zip(both.steps, both.tokens, strict=True))
+    return _record(settings, "query", metrics, weighted, (headline,), note)
+
+
+def _phase(system: Any, first: int, last: int, context_step: int) -> Phase:
+    """Steps at the contexts first..last, grouped by the system's own key; each stands for the tokens of its group."""
+    steps, tokens = [], []
+    start = first
+    while start <= last:
+        end = min(last, -(-start // context_step) * context_step)
+        steps.append(system.step(Batch.decode(start)))
+        tokens.append(float(end - start + 1))
+        start = end + 1
+    return Phase(steps, tokens)
+
+
+def _rates(phase: Phase, mean: str) -> dict[str, float]:
+    """Throughput, energy per token and power of a phase: means over its contexts (published), or sums over sums."""
+    if mean == "contexts":
+        return {
+            "throughput_tokens_per_s": phase.mean(lambda step: PS_PER_S / step.interval_ps),
+            "energy_mj_per_token": phase.mean(lambda step: step.energy.total_pj) / 1e9,
+            "power_w": phase.mean(lambda step: step.power_w),
+        }
+    time_ps = phase.total(lambda step: step.interval_ps)
+    energy_pj = phase.total(lambda step: step.energy.total_pj)
+    return {
+        "throughput_tokens_per_s": phase.n_tokens / (time_ps / PS_PER_S),
+        "energy_mj_per_token": energy_pj / phase.n_tokens / 1e9,
+        "power_w": energy_pj / time_ps,
+    }
+
+
+def _context(settings: Settings) -> int:
+    if settings.workload.context is None:
+        raise ConfigError(
+            "this workload needs a context", where="workload.context", remedy="give --set workload.context=4096, say"
+        )
+    return settings.workload.context
+
+
+def _cycles(step: StepResult) -> str:
+    return f"{step.metrics['device_cycles']:,} device cycles"
+
+
+def _record(
+    settings: Settings,
+    what: str,
+    metrics: dict[str, int | float],
+    weighted: Sequence[tuple[StepResult, float]],
+    headlines: tuple[str, ...],
+    note: str | None,
+) -> RunRecord:
+    """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
+    weight = sum(factor for _, factor in weighted)
+    resources = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
+    by_resource: dict[str, float] = {}
+    by_operator: dict[str, float] = {}
+    by_component: dict[str, float] = {}
+    for step, factor in weighted:
+        share = factor / weight / 1e9
+        for name, busy in step.schedule.resource_busy_ps().items():
+            by_resource[resources.get(name, name)] = by_resource.get(resources.get(name, name), 0.0) + busy * share
+        for name, busy in step.schedule.operator_ps().items():
+            if busy:
+                by_operator[name] = by_operator.get(name, 0.0) + busy * share
+        for name, energy in step.energy.by_component().items():
+            by_component[name] = by_component.get(name, 0.0) + energy * share
+    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
+    breakdown: dict[str, dict[str, Scalar]] = {
+        "time_by_resource_ms": dict(by_resource),
+        "time_by_operator_ms": dict(by_operator),
+        "bound_by_operator": {name: bound.constraint for name, bound in longest.bounds.items() if name in by_operator},
+        "energy_by_component_mj": dict(by_component),
+    }
+    breakdown.update(longest.breakdown)
+    notes = [text for text in (note, *longest.notes) if text]
+    return RunRecord(
+        system=str(settings.tree.get("system.kind")),
+        workload=f"{settings.model.name}-{what}",
+        metrics=metrics,
+        breakdown=breakdown,
+        headlines=headlines,
+        notes=tuple(notes),
+        operators=_operator_table(by_operator, longest.bounds),
+    )
+
+
+def _operator_table(by_operator: dict[str, float], bounds: dict[str, Bound]) -> Table:
+    total = sum(by_operator.values())
+    rows = []
+    for name, time_ms in by_operator.items():
+        bound = bounds.get(name)
+        limit = (bound.constraint, bound.achieved, bound.peak, bound.unit) if bound else (None, None, None, None)
+        rows.append((name, time_ms, time_ms / total, *limit))
+    return Table(("operator", "time_ms", "time_frac", "bound", "achieved", "peak", "unit"), rows)

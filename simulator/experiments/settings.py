@@ -1,0 +1,121 @@
+"""From a configuration file and the command line's changes to a system and its workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator.core.binding import bind
+from simulator.core.config import ConfigTree, load_config, load_part, tree_of
+from simulator.core.errors import ConfigError, Position, WorkloadError
+from simulator.core.quantities import NonNegativeInt
+from simulator.core.registry import load_kind
+from simulator.core.spelling import did_you_mean
+from simulator.serving.config import ServingConfig
+from simulator.workload.catalog import data_directory, load_model
+from simulator.workload.config import LlmWorkload
+from simulator.workload.model import ModelShapeError, ModelSpec
+
+Sets = Sequence[str] | Mapping[str, Any]
+
+
+class RunConfig(BaseModel):
+    """The `run` section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: NonNegativeInt = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A run's configuration, bound and checked: the resolved tree, the model, the workload, serving, seed and the system's class."""
+
+    tree: ConfigTree
+    name: str
+    workload: LlmWorkload
+    model: ModelSpec
+    serving: ServingConfig
+    seed: int
+    system_class: Any
+    system_config: BaseModel
+
+    def system(self, context_step: int = 1) -> Any:
+        """The system for this model, its contexts rounded up to multiples of `context_step`."""
+        return self.system_class(self.system_config, self.model, context_step)
+
+
+def load_settings(config: str | Path, sets: Sets = (), *, workload: str | None = None, seed: int | None = None) -> Settings:
+    """Read and bind a configuration. Raises ConfigError, WorkloadError or ModelShapeError at the place that is wrong."""
+    tree = load_config(config)
+    if workload is not None:
+        tree = tree.with_section("workload", _workload_tree(workload))
+    tree = tree.with_sets(sets)
+    if seed is not None:
+        tree = tree.with_sets({"run.seed": seed})
+    if "system" not in tree:
+        raise ConfigError("the configuration has no section `system`", where=Position(str(config)), remedy="write `system:` with a `kind:`")
+    system = tree.at("system")
+    kind = system.get("kind", None)
+    if not isinstance(kind, str):
+        raise ConfigError("the system has no kind", where=system.position(), remedy="write `kind: cent` below `system:`")
+    system_class = load_kind("simulator.systems", kind, where=system.position("kind"))
+    llm = _bound_workload(tree, kind, system_class)
+    return Settings(
+        tree=tree,
+        name=Path(config).stem,
+        workload=llm,
+        model=_model(tree, llm),
+        serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
+        seed=bind(tree.at("run"), RunConfig).seed if "run" in tree else RunConfig().seed,
+        system_class=system_class,
+        system_config=bind(system, system_class.Config),
+    )
+
+
+def _bound_workload(tree: ConfigTree, kind: str, system_class: Any) -> LlmWorkload:
+    if "workload" not in tree:
+        return LlmWorkload()
+    section = tree.at("workload")
+    workload_kind = section.get("kind", "llm")
+    if workload_kind not in system_class.workload_kinds:
+        raise WorkloadError(
+            f"system `{kind}` does not run workloads of kind `{workload_kind}`",
+            where=section.position("kind"),
+            remedy="it runs: " + ", ".join(sorted(system_class.workload_kinds)),
+        )
+    return bind(section, LlmWorkload)
+
+
+def _model(tree: ConfigTree, llm: LlmWorkload) -> ModelSpec:
+    where = tree.position("workload.model") if "workload.model" in tree else None
+    try:
+        model = load_model(llm.model)
+    except WorkloadError as error:
+        if error.where is None:
+            error.where = where
+        raise
+    try:
+        return model.replace(**llm.overrides) if llm.overrides else model
+    except ModelShapeError as error:
+        path = f"workload.overrides.{error.field}"
+        error.where = tree.position(path) if path in tree else where
+        raise
+
+
+def _workload_tree(reference: str) -> ConfigTree:
+    """A workload by a YAML's path, its stem in `workloads/`, or a kind with that kind's defaults."""
+    if reference == "llm":
+        return tree_of({"kind": "llm"}, where="--workload llm")
+    folder = data_directory("workloads")
+    for path in (Path(reference), folder / f"{reference}.yaml"):
+        if path.is_file():
+            return load_part(path)
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    raise WorkloadError(
+        f"there is no workload {reference!r}", where="--workload", remedy=did_you_mean(reference, [*names, "llm"], noun="the workloads")
+    )

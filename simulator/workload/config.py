@@ -1,0 +1,32 @@
+"""The `workload` section of a configuration for language models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator.core.quantities import PositiveFloat, PositiveInt
+
+
+class LlmWorkload(BaseModel):
+    """What is asked of the machine: a whole query (default), one token, a block or a part of one, or one step of a batch.
+
+    `context_step` is how far apart contexts are sampled (1 is exact). `context` and `batch` belong to a step or a part; `overrides`
+    changes fields of the model; `arrivals` and `arrivals_cv` give a trace of lengths its arrival process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["llm"] = "llm"
+    model: str = "llama2-70b"
+    overrides: dict[str, Any] = {}
+    prompt_tokens: PositiveInt = 512
+    output_tokens: PositiveInt = 3584
+    context_step: PositiveInt = 128
+    scope: str = "query"
+    phase: Literal["prefill", "decode"] | None = None
+    batch: PositiveInt = 1
+    context: PositiveInt | None = None
+    arrivals: Literal["poisson", "gamma", "constant"] = "poisson"
+    arrivals_cv: PositiveFloat | None = None
