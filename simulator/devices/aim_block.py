@@ -158,7 +158,8 @@ class AimBlock:
         self._gemv(builder, model.vocab, model.hidden, 0)
         builder.section("input_embedding")
         base = gemv_rows(self.geometry, model.vocab, model.hidden, self.n_fc_banks)
-        self._norm(builder, base, base + 1, base + 2, pair_slots=(1,))
+        # The reference writes one operand of the final norm only.
+        self._norm(builder, base, base + 1, base + 2, pair_slots=(), copy_slots=(1,))
         builder.section("final_norm")
         self._gemv(builder, model.hidden, model.vocab, base + 3)
         builder.section("output_embedding")
@@ -260,7 +261,7 @@ class AimBlock:
         per_bank = ceil_div(length, self.group.n_banks // banks_per_slot)
         return per_bank, ceil_div(length, per_bank)
 
-    def _norm(self, builder: AimProgramBuilder, x: int, copy: int, normed: int, *, pair_slots: tuple[int, ...]) -> None:
+    def _norm(self, builder: AimProgramBuilder, x: int, copy: int, normed: int, *, pair_slots: tuple[int, ...], copy_slots: tuple[int, ...] = (0, 1)) -> None:
         group = self.group
         length, n_slots = self._spread(self.model.hidden, 2)
         for slot in pair_slots:
@@ -270,7 +271,7 @@ class AimBlock:
             builder.command(Opcode.MAC_ABK, mask=group.mask, n_columns=n_bursts, row=x + offset)
         builder.command(Opcode.RD_MAC, mask=group.mask)
         length, n_slots = self._spread(self.model.hidden, 4)
-        for slot in (0, 1):
+        for slot in copy_slots:
             move_vector(builder, group, Opcode.W_MEM, spacing=4, slot=slot, row=copy, length=length, n_slots=n_slots)
         multiply(builder, group, length=length, row=copy)
         copy_between_banks(builder, group, length=length, source_row=copy, target_row=normed)

@@ -35,7 +35,7 @@ def load_trace(settings: Settings, request: TraceRequest) -> RequestTrace:
         time_scale=request.time_scale,
         jitter_s=request.jitter or 0.0,
         seed=settings.seed,
-        arrivals=workload.arrivals,
+        arrivals=workload.arrivals if "workload.arrivals" in settings.tree else None,
         arrivals_cv=workload.arrivals_cv,
     )
     return read_trace(request.path, request.format, options)

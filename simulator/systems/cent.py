@@ -429,7 +429,9 @@ class Cent:
             energy["pcie"] = device.pcie_pj(elements * per_device, accounting)
             total = total + EnergyLedger(energy).scaled(factor)
             if accounting.background == "pim":
-                total = total + device.background(accounting, device.dram.to_ps(one.timing.cycles)).scaled(factor)
+                # The reference's state counters run from clock 0, one clock before the first command.
+                background_ps = device.dram.to_ps(one.timing.cycles + 1)
+                total = total + device.background(accounting, background_ps).scaled(factor)
         if accounting.background == "interval":
             embedding = device.work_energy_pj(self._embedding.program, self._embedding.timing, NO_WORK, accounting)
             total = total + EnergyLedger(embedding).scaled(plan.tensor_width / plan.copies)
