@@ -5,6 +5,7 @@ Source: CENT (ASPLOS'25) repository, latency formulas. Not modelled: contention 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -65,6 +66,6 @@ class CxlLink:
         """Bytes on the wire into the one device that gathers a vector spread over `n_parts` devices, its own share aside."""
         return ceil_div(ceil_div(n_bytes, n_parts), self.config.flit_payload_bytes) * (n_parts - 1) * self.config.flit_bytes
 
-    def transfer_ps(self, wire_bytes: int) -> int:
-        """Time of one transfer: the hop's latency and its bytes at the link's rate."""
-        return self.hop_ps + int(round(wire_bytes / self.bytes_per_s * 10**12))
+    def transfer_ps(self, wire_bytes: int) -> Fraction:
+        """Time of one transfer, exact: the hop's latency and its bytes at the link's rate."""
+        return self.hop_ps + wire_bytes * 10**12 / Fraction(self.bytes_per_s)

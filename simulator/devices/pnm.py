@@ -6,6 +6,7 @@ Source: CENT (ASPLOS'25) repository; power of the units as in its energy model. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
@@ -118,9 +119,9 @@ class Pnm:
             vector_adds=0,
         )
 
-    def duration_ps(self, work: PnmWork) -> int:
-        """Time of the work on an otherwise idle unit."""
-        return int(round(work.cycles * float(self.config.clock_period_ps)))
+    def duration_ps(self, work: PnmWork) -> Fraction:
+        """Time of the work on an otherwise idle unit, exact."""
+        return Fraction(work.cycles) * self.config.clock_period_ps
 
     def energy_pj(self, work: PnmWork, n_device_instructions: int) -> dict[str, float]:
         """Dynamic energy; `n_device_instructions` are AiM instructions read from the instruction buffer beside the unit's own."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
@@ -368,12 +369,13 @@ class Cent:
         config, pnm = self.config, self.device.pnm
         previous: tuple[int, ...] = (graph.add("enter", "", 0),)
         pending, pending_transfers = dict(work), list(transfers)
+        whole_ps = WholePicoseconds()
         for _, name, duration in self._sections(run):
             start = previous
             joins: tuple[int, ...] = ()
             for transfer in [entry for entry in pending_transfers if entry[0] == name]:
                 pending_transfers.remove(transfer)
-                task = graph.add(f"cxl_{name}", "cxl", self.link.transfer_ps(transfer[1]), start if config.cxl_overlap else previous)
+                task = graph.add(f"cxl_{name}", "cxl", whole_ps(self.link.transfer_ps(transfer[1])), start if config.cxl_overlap else previous)
                 if config.cxl_overlap:
                     joins += (task,)
                 else:
@@ -381,7 +383,7 @@ class Cent:
             previous = (graph.add(name, "pim", duration, previous),)
             if name in pending:
                 # The unit is shared by the blocks of a device, which the published sums charge in full.
-                time_ps = pnm.duration_ps(pending.pop(name).scaled(self.plan.blocks_per_device))
+                time_ps = whole_ps(pnm.duration_ps(pending.pop(name).scaled(self.plan.blocks_per_device)))
                 task = graph.add(f"pnm_{name}", "pnm", time_ps, start if config.pnm_overlap else previous)
                 previous = (*previous, task) if config.pnm_overlap else (task,)
             previous += joins
@@ -466,6 +468,20 @@ class Cent:
                 bounds[operator] = Bound("link", achieved, self.link.bytes_per_s / 1e9, "GB/s")
         bounds["top_k"] = Bound("host", 1.0, 1.0, "of the CPU")
         return bounds
+
+
+class WholePicoseconds:
+    """Rounds exact durations to picoseconds and carries what is left over, so that roundings do not add up over a block."""
+
+    def __init__(self) -> None:
+        self._left = Fraction(0)
+
+    def __call__(self, exact_ps: Fraction) -> int:
+        """The duration in whole picoseconds."""
+        wanted = exact_ps + self._left
+        rounded = round(wanted)
+        self._left = wanted - rounded
+        return rounded
 
 
 def check_mappable(model: ModelSpec, group: ChannelGroup) -> None:
