@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import ConfigError
-from simulator.kernels import aim as kernel
+from simulator.kernels import aim_state as layout
+from simulator.kernels.aim import run_program
 from simulator.memory.aim_isa import INSTRUCTIONS, Command
 from simulator.memory.aim_program import AimProgram
 from simulator.memory.timing import LEVELS, Level
@@ -30,49 +31,53 @@ class AimControllerRules:
 
 def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControllerRules) -> NDArray[np.int64]:
     """Pack rule matrices (int64[18, 18] per level) and controller rules into int64[TABLE_WORDS]."""
-    table = np.zeros(kernel.TABLE_WORDS, np.int64)
+    table = np.zeros(layout.TABLE_WORDS, np.int64)
     n = len(Command)
-    never = -kernel.NEVER
+    never = -layout.NEVER
     channel, group, bank = (matrices[level] for level in LEVELS)
     local = np.flatnonzero((group >= 0).any(axis=0) | (bank >= 0).any(axis=0))
-    if len(local) >= kernel.N_LOCAL:
+    if len(local) >= layout.N_LOCAL:
         raise ConfigError(
-            f"rules below channel level constrain {len(local)} commands, the kernel has room for {kernel.N_LOCAL - 1}",
+            f"rules below channel level constrain {len(local)} commands, the kernel has room for {layout.N_LOCAL - 1}",
             remedy="state rules of all-bank commands at channel level",
         )
-    table[kernel.T_CHANNEL : kernel.T_GROUP] = np.where(channel >= 0, channel, never).ravel()
+    table[layout.T_CHANNEL : layout.T_GROUP] = np.where(channel >= 0, channel, never).ravel()
     for offset, flag, matrix in (
-        (kernel.T_GROUP, kernel.T_HAS_GROUP, group),
-        (kernel.T_BANK, kernel.T_HAS_BANK, bank),
+        (layout.T_GROUP, layout.T_HAS_GROUP, group),
+        (layout.T_BANK, layout.T_HAS_BANK, bank),
     ):
-        rows = np.full((n, kernel.N_LOCAL), never, np.int64)
+        rows = np.full((n, layout.N_LOCAL), never, np.int64)
         rows[:, : len(local)] = np.where(matrix[:, local] >= 0, matrix[:, local], never)
         table[offset : offset + rows.size] = rows.ravel()
         table[flag : flag + n] = (matrix >= 0).any(axis=1)
     # A command without rules below channel level reads a place that no rule ever raises.
-    table[kernel.T_LOCAL : kernel.T_LOCAL + n] = kernel.N_LOCAL - 1
-    table[kernel.T_LOCAL + local] = np.arange(len(local))
+    table[layout.T_LOCAL : layout.T_LOCAL + n] = layout.N_LOCAL - 1
+    table[layout.T_LOCAL + local] = np.arange(len(local))
     own = np.stack([np.diagonal(matrix) for matrix in (channel, group, bank)])
-    table[kernel.T_PITCH : kernel.T_PITCH + n] = np.maximum(own.max(axis=0), 1)
+    table[layout.T_PITCH : layout.T_PITCH + n] = np.maximum(own.max(axis=0), 1)
     for opcode, instruction in INSTRUCTIONS.items():
-        table[kernel.T_FINAL + opcode] = -1 if instruction.command is None else instruction.command
-        table[kernel.T_DONE + opcode] = instruction.done_cyc
-        table[kernel.T_REGISTER + opcode] = instruction.register_mode
-        table[kernel.T_NEEDS + opcode] = NEEDS[instruction.needs]
-        table[kernel.T_POSTED + opcode] = instruction.posted_write
-        table[kernel.T_BLOCKING + opcode] = instruction.blocking
-    table[kernel.T_DEPTH] = rules.queue_entries
-    table[kernel.T_WRITE_LOW] = rules.write_low_watermark
-    table[kernel.T_WRITE_HIGH] = rules.write_high_watermark
-    table[kernel.T_REFI] = rules.n_refi
-    table[kernel.T_WIDTH] = rules.dispatcher_width
+        table[layout.T_FINAL + opcode] = -1 if instruction.command is None else instruction.command
+        table[layout.T_DONE + opcode] = instruction.done_cyc
+        table[layout.T_REGISTER + opcode] = instruction.register_mode
+        table[layout.T_NEEDS + opcode] = NEEDS[instruction.needs]
+        table[layout.T_POSTED + opcode] = instruction.posted_write
+        table[layout.T_BLOCKING + opcode] = instruction.blocking
+    table[layout.T_DEPTH] = rules.queue_entries
+    table[layout.T_WRITE_LOW] = rules.write_low_watermark
+    table[layout.T_WRITE_HIGH] = rules.write_high_watermark
+    table[layout.T_REFI] = rules.n_refi
+    table[layout.T_WIDTH] = rules.dispatcher_width
     return table
 
 
 @dataclass(frozen=True, slots=True)
 class AimTiming:
-    """What a program costs on one device: `cycles` to the end reply; commands int64[channels, 18]; clocks with a row open
-    int64[channels]; per section of the program the cycle at which it has left the dispatcher and channel 0's commands so far."""
+    """What a program costs on one device: `cycles` to the reply that ends it.
+
+    Per channel: `commands` int64[n_channels, 18] and `active_cyc` int64[n_channels], the clocks with a row open. Per
+    section of the program: `section_cyc`, the cycle in which it has left the dispatcher, and `section_commands`
+    int64[n_sections, 18], those of channel 0 up to then.
+    """
 
     cycles: int
     commands: NDArray[np.int64]
@@ -83,17 +88,20 @@ class AimTiming:
 
 
 def time_program(program: AimProgram, n_channels: int, table: NDArray[np.int64], detail: str = "fast") -> AimTiming:
-    """Time a program: `detail` full (every channel, every command), class (equal channels once) or fast (closed forms too)."""
+    """Time a program; `detail` is full (every channel, every command), class (equal channels once) or fast (jumps too).
+
+    Runs of columns and repeated rounds of bursts are jumped over in fast detail only; all three give the same result.
+    """
     section_ends = np.array(program.section_ends, np.int64)
     n_sections = len(section_ends)
-    state, snapshot = np.empty((2, n_channels * kernel.WORDS), np.int64)
-    members, leaders, class_of, involved = np.empty((4, n_channels), np.int64)
-    commands = np.zeros((n_channels, kernel.N_COMMANDS), np.int64)
-    active_cyc = np.zeros(n_channels, np.int64)
+    state, snapshot = np.empty((2, n_channels * layout.WORDS), np.int64)
+    roster = np.empty(layout.ROSTER_WORDS, np.int64)
+    tallies = np.zeros((n_channels, layout.TALLY_WORDS), np.int64)
     section_cyc = np.zeros(n_sections, np.int64)
-    section_commands = np.zeros((n_sections, kernel.N_COMMANDS), np.int64)
-    cycles, n_classes = kernel.run_program(
+    section_commands = np.zeros((n_sections, layout.N_COMMANDS), np.int64)
+    cycles, n_classes = run_program(
         program.runs, program.targets, section_ends, n_channels, table, detail != "full", detail == "fast",
-        state, snapshot, members, leaders, class_of, involved, commands, active_cyc, section_cyc, section_commands,
+        state, snapshot, roster, tallies, section_cyc, section_commands,
     )  # fmt: skip
+    commands, active_cyc = tallies[:, : layout.N_COMMANDS], tallies[:, layout.TALLY_ACTIVE]
     return AimTiming(int(cycles), commands, active_cyc, section_cyc, section_commands, int(n_classes))
