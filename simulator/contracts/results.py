@@ -66,8 +66,8 @@ class Table:
 class RunRecord:
     """Everything that one run gives to the report: nothing is computed from it later by another formula.
 
-    `metrics` are scalars by name with unit, `breakdown` maps by name; `headlines` are the sentences printed first, `notes`
-    what a reader must know (assumed parameters, missing bytes).
+    `metrics` are scalars by name with unit, `breakdown` maps by name; `headlines` are the sentences printed first,
+    `notes` what a reader must know (assumed parameters, missing bytes).
     """
 
     system: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from simulator.core.errors import MappingError
 from simulator.devices.aim_mapping import (
     AimGeometry,
     AttentionShape,
@@ -96,7 +97,8 @@ class FfnRows:
 class AimBlock:
     """A block of `model` on the channels of `group`; its matrices spread over `n_fc_devices` devices.
 
-    `reserved_tokens` is the context for which the row layout leaves room; longer contexts run into other rows, as in the reference.
+    `reserved_tokens` is the context for which the row layout leaves room; longer contexts run into other rows, as in
+    the reference.
     """
 
     model: ModelSpec
@@ -107,6 +109,11 @@ class AimBlock:
     rows: BlockRows = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.model.head_dim > self.geometry.row_elements:
+            raise MappingError(
+                f"a head of {self.model.head_dim} elements does not fit a row of {self.geometry.row_elements}",
+                remedy="use a part with longer rows",
+            )
         object.__setattr__(self, "rows", self._layout())
 
     @property
@@ -178,9 +185,17 @@ class AimBlock:
         xq = wv + matrix(model.hidden, kv_width)
         keys = xq + 2
         scores = keys + ceil_div(self.reserved_tokens, banks) * shape.key_rows_per_token(geometry)
-        values = scores + shape.score_heads_per_slot(self.group.n_channels, geometry) * shape.value_rows_per_group(geometry)
-        wo = values + 1 + (
-            shape.kv_heads_per_channel(self.group.n_channels) * shape.value_groups(geometry) * shape.value_rows_per_group(geometry)
+        values = scores + shape.score_heads_per_slot(self.group.n_channels, geometry) * shape.value_rows_per_group(
+            geometry
+        )
+        wo = (
+            values
+            + 1
+            + (
+                shape.kv_heads_per_channel(self.group.n_channels)
+                * shape.value_groups(geometry)
+                * shape.value_rows_per_group(geometry)
+            )
         )
         ffn_x = wo + matrix(q_width, model.hidden) + 1
         router = ffn_x + 2
@@ -198,7 +213,9 @@ class AimBlock:
         activation = gate + (matrix_rows if self.model.gated else 0) + 2
         slice_length = ceil_div(width, self.group.n_banks // 4)
         down = activation + ceil_div(2 * slice_length, self.geometry.row_elements) + 1
-        return FfnRows(first, gate, activation, down, down + gemv_rows(self.geometry, width, self.model.hidden, self.n_fc_banks))
+        return FfnRows(
+            first, gate, activation, down, down + gemv_rows(self.geometry, width, self.model.hidden, self.n_fc_banks)
+        )
 
     def _operators(self) -> list[tuple[str, Callable[[AimProgramBuilder, int], None]]]:
         model, rows, shape = self.model, self.rows, self.attention
@@ -231,7 +248,9 @@ class AimBlock:
             ("residual_attention", residual),
         ]
         if not model.parallel_block:
-            operators.append(("norm_ffn", lambda b, _: self._norm(b, rows.ffn_x, rows.ffn_x, rows.ffn_normed, pair_slots=(1, 0))))
+            operators.append(
+                ("norm_ffn", lambda b, _: self._norm(b, rows.ffn_x, rows.ffn_x, rows.ffn_normed, pair_slots=(1, 0)))
+            )
         if model.n_experts:
             operators.append(("router", lambda b, _: self._gemv(b, model.hidden, model.n_experts, rows.router)))
         for index, width in enumerate(self.ffn_widths()):
@@ -253,15 +272,35 @@ class AimBlock:
             ("ffn_down", lambda b, _: self._gemv(b, width, model.hidden, rows.down)),
         ]
 
-    def _gemv(self, builder: AimProgramBuilder, n_inputs: int, n_outputs: int, row: int, *, activated: bool = False) -> None:
-        gemv(builder, self.geometry, n_inputs, n_outputs, self.n_fc_banks, row, activated=activated, order=self.gemv_order)
+    def _gemv(
+        self, builder: AimProgramBuilder, n_inputs: int, n_outputs: int, row: int, *, activated: bool = False
+    ) -> None:
+        gemv(
+            builder,
+            self.geometry,
+            n_inputs,
+            n_outputs,
+            self.n_fc_banks,
+            row,
+            activated=activated,
+            order=self.gemv_order,
+        )
 
     def _spread(self, length: int, banks_per_slot: int) -> tuple[int, int]:
         """(elements per bank, banks) of a vector laid over every `banks_per_slot`-th bank."""
         per_bank = ceil_div(length, self.group.n_banks // banks_per_slot)
         return per_bank, ceil_div(length, per_bank)
 
-    def _norm(self, builder: AimProgramBuilder, x: int, copy: int, normed: int, *, pair_slots: tuple[int, ...], copy_slots: tuple[int, ...] = (0, 1)) -> None:
+    def _norm(
+        self,
+        builder: AimProgramBuilder,
+        x: int,
+        copy: int,
+        normed: int,
+        *,
+        pair_slots: tuple[int, ...],
+        copy_slots: tuple[int, ...] = (0, 1),
+    ) -> None:
         group = self.group
         length, n_slots = self._spread(self.model.hidden, 2)
         for slot in pair_slots:

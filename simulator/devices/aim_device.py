@@ -1,4 +1,5 @@
-"""A GDDR6-AiM device: channels with a multiply-accumulate unit beside every bank, behind one dispatcher of host instructions."""
+"""A GDDR6-AiM device: channels with a multiply-accumulate unit beside every bank, behind one dispatcher of host
+instructions."""
 
 from __future__ import annotations
 
@@ -70,11 +71,17 @@ class AimDevice:
         self.config = config
         organisation = config.organisation
         if (organisation.n_bank_groups, organisation.n_banks_per_group) != (4, 4):
-            raise ConfigError("an AiM channel has 4 bank groups of 4 banks", remedy="leave n_bank_groups and n_banks_per_group at 4")
+            raise ConfigError(
+                "an AiM channel has 4 bank groups of 4 banks", remedy="leave n_bank_groups and n_banks_per_group at 4"
+            )
         if organisation.n_channels > 62:
-            raise ConfigError(f"{organisation.n_channels} channels, at most 62 are supported", remedy="use more devices")
+            raise ConfigError(
+                f"{organisation.n_channels} channels, at most 62 are supported", remedy="use more devices"
+            )
         if config.queue_entries > 64:
-            raise ConfigError(f"queue_entries is {config.queue_entries}, at most 64 are supported", remedy="choose at most 64")
+            raise ConfigError(
+                f"queue_entries is {config.queue_entries}, at most 64 are supported", remedy="choose at most 64"
+            )
         if config.refresh and not ("n_refi" in config.timing and "n_rfc" in config.timing):
             raise ConfigError("refresh is on, but the timing has no n_refi and n_rfc", remedy="state both in clocks")
 
@@ -122,7 +129,27 @@ class AimDevice:
 
     def to_ps(self, cycles: int) -> int:
         """Clock cycles as integer picoseconds."""
-        return int(round(cycles * self.clock_ps))
+        return round(cycles * self.clock_ps)
+
+    def busy_cycles(self, counts: NDArray[np.int64], n_lines: int) -> dict[str, int]:
+        """Cycles of one channel by constraint, from its command counts int64[18] and the host instructions; they may
+        overlap.
+
+        `bank` columns beside the banks, `row` precharge and activation of all banks, `mode switch` between register
+        and data mode, `bus` transfers over the data bus, `dispatcher` the host instructions of the whole device, one
+        (or its width) a clock.
+        """
+        timing = self.config.timing
+        columns = counts[[Command.MAC16, Command.EWMUL16, Command.RDCP, Command.WRCP]].sum()
+        bus = counts[[Command.RD, Command.WR, Command.WRGB, Command.WRMAC16, Command.RDMAC16, Command.RDAF16]].sum()
+        closing = timing["n_rtp"] + timing["n_rp"]
+        return {
+            "bank": int(columns) * timing["n_ccd"],
+            "row": int(counts[Command.ACT16]) * timing["n_rcd_mac"] + int(counts[Command.PREA]) * closing,
+            "mode switch": int(counts[Command.TMOD]) * timing["n_mod"],
+            "bus": int(bus) * timing["n_bl"],
+            "dispatcher": n_lines // self.config.dispatcher_width,
+        }
 
     def replay(self, trace: str | Path, seed: int) -> RunRecord:
         """Run an AiM instruction trace: device cycles, commands by kind, achieved rates and what bound them.
@@ -150,7 +177,7 @@ class AimDevice:
             "bank_bandwidth_frac": mac_bytes / seconds / peak_bytes_per_s,
             "host_instructions_per_cycle": program.n_lines / timing.cycles,
         }
-        lost = lost_cycles(timing.commands[0], program.n_lines, self)
+        busy = self.busy_cycles(timing.commands[0], program.n_lines)
         return RunRecord(
             system="aim_device",
             workload=Path(trace).name,
@@ -158,11 +185,11 @@ class AimDevice:
             breakdown={
                 "channel0_commands": named_counts(timing.commands[0]),
                 "all_commands": named_counts(total),
-                "busy_cycles": dict(lost),
+                "busy_cycles": dict(busy),
             },
             headlines=(
                 f"{timing.cycles:,} device cycles ({seconds * 1e6:,.3f} us) for {program.n_lines:,} host instructions; "
-                f"most of the time of channel 0 goes to: {max(lost, key=lambda name: lost[name])}",
+                f"most of the time of channel 0 goes to: {max(busy, key=lambda name: busy[name])}",
             ),
         )
 
@@ -170,21 +197,3 @@ class AimDevice:
 def named_counts(counts: NDArray[np.int64]) -> dict[str, Scalar]:
     """Command counts int64[18] by name; refresh only where it was sent."""
     return {command.name: int(counts[command]) for command in Command if command != Command.REFAB or counts[command]}
-
-
-def lost_cycles(counts: NDArray[np.int64], n_lines: int, device: AimDevice) -> dict[str, int]:
-    """Where the cycles of one channel go, by constraint, from its command counts; the parts may overlap.
-
-    `bank` columns of the multiply-accumulate units, `row` precharge and activation of all banks, `mode switch` between register
-    and data mode, `bus` transfers over the data bus, `dispatcher` one host instruction a clock for the whole device.
-    """
-    timing = device.config.timing
-    columns = counts[[Command.MAC16, Command.EWMUL16, Command.RDCP, Command.WRCP]].sum()
-    bus = counts[[Command.RD, Command.WR, Command.WRGB, Command.WRMAC16, Command.RDMAC16, Command.RDAF16]].sum()
-    return {
-        "bank": int(columns) * timing["n_ccd"],
-        "row": int(counts[Command.ACT16]) * timing["n_rcd_mac"] + int(counts[Command.PREA]) * (timing["n_rtp"] + timing["n_rp"]),
-        "mode switch": int(counts[Command.TMOD]) * timing["n_mod"],
-        "bus": int(bus) * timing["n_bl"],
-        "dispatcher": n_lines // device.config.dispatcher_width,
-    }

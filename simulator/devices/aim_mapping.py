@@ -1,7 +1,8 @@
 """How matrix-vector products, attention and vector operations map onto the channels of an AiM device.
 
-Each function appends to a command program what the host must send for one operator, as CENT's trace generator lays it out:
-output columns over banks, keys token by token over banks, values head by head over channels, vectors over bank groups.
+Each function appends to a command program what the host must send for one operator, as CENT's trace generator lays it
+out: output columns over banks, keys token by token over banks, values head by head over channels, vectors over bank
+groups.
 
 Source: CENT (ASPLOS'25) repository, trace generator. Not modelled: the numbers themselves.
 """
@@ -101,9 +102,9 @@ def gemv(
 ) -> None:
     """Matrix-vector product: each output column lies in one bank, the input goes through the global buffer row by row.
 
-    `n_banks` may exceed one device's (tensor parallel: every device runs the same commands on its share). `activated` fuses the
-    activation function after the last input segment. `order` is "reuse-GB" (a group of columns shares a buffer load) or
-    "no-reuse"; `reuse` is the number of accumulators, i.e. the largest group.
+    `n_banks` may exceed one device's (tensor parallel: every device runs the same commands on its share). `activated`
+    fuses the activation function after the last input segment. `order` is "reuse-GB" (a group of columns shares a
+    buffer load) or "no-reuse"; `reuse` is the number of accumulators, i.e. the largest group.
     """
     n_columns_per_bank = ceil_div(n_outputs, n_banks)
     mask = replicated_mask(geometry, ceil_div(n_outputs, n_columns_per_bank))
@@ -136,7 +137,8 @@ def gemv(
 
 @dataclass(frozen=True, slots=True)
 class AttentionShape:
-    """Heads of one attention layer: query heads, key-value heads, their width, and the tokens that a value row block reserves."""
+    """Heads of one attention layer: query heads, key-value heads, their width, and the tokens that a value row block
+    reserves."""
 
     n_heads: int
     n_kv_heads: int
@@ -222,7 +224,9 @@ def attention_score(
                     builder.command(Opcode.RD_MAC, mask=mask)
 
 
-def attention_output(builder: AimProgramBuilder, group: ChannelGroup, shape: AttentionShape, context: int, row: int) -> None:
+def attention_output(
+    builder: AimProgramBuilder, group: ChannelGroup, shape: AttentionShape, context: int, row: int
+) -> None:
     """Scores times values: a head lies in one channel, sixteen dimensions to a pass, the tokens along the row."""
     geometry = group.geometry
     groups, rows_per_group = shape.value_groups(geometry), shape.value_rows_per_group(geometry)
@@ -237,9 +241,18 @@ def attention_output(builder: AimProgramBuilder, group: ChannelGroup, shape: Att
 
 
 def move_vector(
-    builder: AimProgramBuilder, group: ChannelGroup, opcode: Opcode, *, spacing: int, slot: int, row: int, length: int, n_slots: int
+    builder: AimProgramBuilder,
+    group: ChannelGroup,
+    opcode: Opcode,
+    *,
+    spacing: int,
+    slot: int,
+    row: int,
+    length: int,
+    n_slots: int,
 ) -> None:
-    """Scatter (W_MEM) or gather (R_MEM) a vector: `length` elements to each of `n_slots` banks, burst by burst round-robin."""
+    """Scatter (W_MEM) or gather (R_MEM) a vector: `length` elements to each of `n_slots` banks, burst by burst
+    round-robin."""
     targets = group.slots(n_slots, slot, spacing)
     for offset, n_bursts in group.geometry.row_segments(length):
         builder.bursts(opcode, targets, row=row + offset, rounds=n_bursts)
@@ -251,16 +264,21 @@ def multiply(builder: AimProgramBuilder, group: ChannelGroup, *, length: int, ro
         builder.command(Opcode.EWMUL, mask=group.mask, n_columns=n_bursts, row=row + offset)
 
 
-def copy_between_banks(builder: AimProgramBuilder, group: ChannelGroup, *, length: int, source_row: int, target_row: int) -> None:
+def copy_between_banks(
+    builder: AimProgramBuilder, group: ChannelGroup, *, length: int, source_row: int, target_row: int
+) -> None:
     """Through the global buffer, from the third bank of every bank group to the second."""
     for offset, n_bursts in group.geometry.row_segments(length):
         for bank in range(2, group.geometry.n_banks, 4):
             builder.command(Opcode.COPY_BKGB, mask=group.mask, n_columns=n_bursts, bank=bank, row=source_row + offset)
-            builder.command(Opcode.COPY_GBBK, mask=group.mask, n_columns=n_bursts, bank=bank - 1, row=target_row + offset)
+            builder.command(
+                Opcode.COPY_GBBK, mask=group.mask, n_columns=n_bursts, bank=bank - 1, row=target_row + offset
+            )
 
 
 def softmax(builder: AimProgramBuilder, group: ChannelGroup, shape: AttentionShape, context: int, row: int) -> None:
-    """Scores out to the banks, products with the exponents' reciprocal sums, and back, twice; heads four banks apart."""
+    """Scores out to the banks, products with the exponents' reciprocal sums, and back, twice; heads four banks
+    apart."""
     geometry = group.geometry
     heads_per_slot = shape.score_heads_per_slot(group.n_channels, geometry)
     rows_per_head = shape.value_rows_per_group(geometry)
@@ -279,6 +297,8 @@ def softmax(builder: AimProgramBuilder, group: ChannelGroup, shape: AttentionSha
         move(Opcode.W_MEM, 1)
         for head in range(heads_per_slot):
             for offset, n_bursts in segments:
-                builder.command(Opcode.EWMUL, mask=group.mask, n_columns=n_bursts, row=row + head * rows_per_head + offset)
+                builder.command(
+                    Opcode.EWMUL, mask=group.mask, n_columns=n_bursts, row=row + head * rows_per_head + offset
+                )
         move(Opcode.R_MEM, 2)
         builder.command(Opcode.SYNC, mask=group.mask)

@@ -1,8 +1,8 @@
 """Energy of one CENT device: AiM channels, their controllers and buffers, and the near-memory unit.
 
-Source: CENT (ASPLOS'25) repository, energy model. Two ways of accounting exist because the published one has defects: it divides
-standby power by the number of channels twice, counts PCIe energy per element instead of per bit, and lets background power flow
-during in-memory work only.
+Source: CENT (ASPLOS'25) repository, energy model. Two ways of accounting exist because the published one has defects:
+it divides standby power by the number of channels twice, counts PCIe energy per element instead of per bit, and lets
+background power flow during in-memory work only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simulator.core.quantities import Milliwatts, NonNegativeFloat
 from simulator.devices.aim_device import AimDevice
 from simulator.devices.pnm import Pnm, PnmConfig, PnmWork
 from simulator.memory.aim_isa import Command, Opcode
-from simulator.memory.aim_program import REPEAT, OPCODE, AimProgram
+from simulator.memory.aim_program import OPCODE, REPEAT, AimProgram
 from simulator.memory.aim_timing import AimTiming
 
 
@@ -26,9 +26,10 @@ from simulator.memory.aim_timing import AimTiming
 class Accounting:
     """How energy and time are added up.
 
-    `standby_share` of the standby power is counted; a PCIe element counts as `pcie_bits_per_element` bits; background power
-    flows for the in-memory time only (`background` "pim") or for all the time between two tokens ("interval"); `whole_devices`
-    charges every copy on a device even where the model has fewer blocks; `mean` of a query is over per-context values or over time.
+    `standby_share` of the standby power is counted; a PCIe element counts as `pcie_bits_per_element` bits; background
+    power flows for the in-memory time only (`background` "pim") or for all the time between two tokens ("interval");
+    `whole_devices` charges every copy on a device even where the model has fewer blocks; `mean` of a query is over
+    per-context values or over time.
     """
 
     name: str
@@ -99,7 +100,8 @@ class CentDevice:
         return self.dram.geometry.n_channels
 
     def command_energy_pj(self, timing: AimTiming, accounting: Accounting) -> dict[str, float]:
-        """Energy of the DRAM commands of all channels, by component; rows held open count here as standby above precharged."""
+        """Energy of the DRAM commands of all channels, by component; rows held open count here as standby above
+        precharged."""
         power = self.config.power
         n = {command: int(timing.commands[:, command].sum()) for command in Command}
         n_all = sum(n.values())
@@ -112,8 +114,14 @@ class CentDevice:
         transfers = sum(
             n[command]
             for command in (
-                Command.RD, Command.WR, Command.WRGB, Command.RDMAC16, Command.RDAF16, Command.WRMAC16, Command.WRA16,
-            )  # fmt: skip
+                Command.RD,
+                Command.WR,
+                Command.WRGB,
+                Command.RDMAC16,
+                Command.RDAF16,
+                Command.WRMAC16,
+                Command.WRA16,
+            )
         )
         open_ns = int(timing.active_cyc.sum()) * clock_ns
         standby_above = power.active_standby_mw - power.precharged_standby_mw

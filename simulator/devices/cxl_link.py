@@ -10,12 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simulator.core.quantities import PositiveBytes, PositiveInt, Ps
-
-
-def ceil_div(a: int, b: int) -> int:
-    """Smallest integer not below a / b."""
-    return -(-a // b)
+from simulator.core.quantities import PositiveBytes, PositiveFloat, PositiveInt, Ps
+from simulator.devices.aim_mapping import ceil_div
 
 
 class CxlConfig(BaseModel):
@@ -25,7 +21,7 @@ class CxlConfig(BaseModel):
 
     kind: Literal["cxl_link"] = "cxl_link"
     n_lanes: PositiveInt
-    lane_gib_per_s: float
+    lane_gib_per_s: PositiveFloat
     port_latency_ps: Ps
     n_port_crossings: PositiveInt
     link_latency_ps: Ps
@@ -63,8 +59,13 @@ class CxlLink:
         return ceil_div(n_bytes, self.config.flit_payload_bytes) * self.config.flit_bytes
 
     def gather_bytes(self, n_bytes: int, n_parts: int) -> int:
-        """Bytes on the wire into the one device that gathers a vector spread over `n_parts` devices, its own share aside."""
-        return ceil_div(ceil_div(n_bytes, n_parts), self.config.flit_payload_bytes) * (n_parts - 1) * self.config.flit_bytes
+        """Bytes on the wire into the one device that gathers a vector spread over `n_parts` devices, its own share
+        aside."""
+        return (
+            ceil_div(ceil_div(n_bytes, n_parts), self.config.flit_payload_bytes)
+            * (n_parts - 1)
+            * self.config.flit_bytes
+        )
 
     def transfer_ps(self, wire_bytes: int) -> Fraction:
         """Time of one transfer, exact: the hop's latency and its bytes at the link's rate."""

@@ -1,6 +1,8 @@
-"""Processing-near-memory unit of a CENT device: accumulators, reduction trees, exponent units and small cores, by formula.
+"""Processing-near-memory unit of a CENT device: accumulators, reduction trees, exponent units and small cores, by
+formula.
 
-Source: CENT (ASPLOS'25) repository; power of the units as in its energy model. Not modelled: contention inside the unit.
+Source: CENT (ASPLOS'25) repository; power of the units as in its energy model. Not modelled: contention inside the
+unit.
 """
 
 from __future__ import annotations
@@ -124,12 +126,14 @@ class Pnm:
         return Fraction(work.cycles) * self.config.clock_period_ps
 
     def energy_pj(self, work: PnmWork, n_device_instructions: int) -> dict[str, float]:
-        """Dynamic energy; `n_device_instructions` are AiM instructions read from the instruction buffer beside the unit's own."""
+        """Dynamic energy; `n_device_instructions` are AiM instructions read from the instruction buffer beside the
+        unit's own."""
         config = self.config
         # 1 mW for one ps is 1e-3 pJ.
         pj_per_mw = float(config.clock_period_ps) * 1e-3
         milliwatt_events = {
-            "shared_buffer": config.shared_buffer_read_mw * work.buffer_reads + config.shared_buffer_write_mw * work.buffer_writes,
+            "shared_buffer": config.shared_buffer_read_mw * work.buffer_reads
+            + config.shared_buffer_write_mw * work.buffer_writes,
             "instruction_buffer": config.instruction_buffer_read_mw * (n_device_instructions + work.instructions),
             "pnm": config.core_mw * work.core_cycles
             + config.reduction_mw * work.reductions

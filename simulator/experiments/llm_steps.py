@@ -1,4 +1,5 @@
-"""Runs of the workload kind `llm` without a trace: a whole query, one token, a part of a block, or one step of a batch."""
+"""Runs of the workload kind `llm` without a trace: a whole query, one token, a part of a block, or one step of a
+batch."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def run_part(settings: Settings) -> RunRecord:
     metrics["power_w"] = step.power_w
     headline = f"{settings.model.name}, {scope} at context {context:,}: {_cycles(step)}"
     if scope in ("token", "block"):
-        headline += f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
+        headline += (
+            f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
+        )
     return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note)
 
 

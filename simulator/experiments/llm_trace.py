@@ -46,7 +46,7 @@ def run_trace(settings: Settings, request: TraceRequest) -> tuple[RunRecord, dic
     trace = load_trace(settings, request)
     system = settings.system(settings.workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
-    capacity = KvCapacity(system.kv_capacity_tokens, system.kv_bytes_per_token, system.capacity)
+    capacity = KvCapacity(system.kv_room.tokens, system.kv_room.bytes_per_position, system.capacity)
     result = serve(
         system,
         requests,

@@ -35,7 +35,11 @@ def replay_command(
         raise ConfigError("the part has no kind", where=tree.position(), remedy="write `kind: aim_device`, say")
     device_class = load_kind("simulator.devices", kind, where=tree.position("kind"))
     if not hasattr(device_class, "replay"):
-        raise ConfigError(f"a part of kind `{kind}` replays no traces", where=tree.position("kind"), remedy="try hw_configs/parts/gddr6_aim.yaml")
+        raise ConfigError(
+            f"a part of kind `{kind}` replays no traces",
+            where=tree.position("kind"),
+            remedy="try hw_configs/parts/gddr6_aim.yaml",
+        )
     if not Path(trace).is_file():
         raise WorkloadError("there is no such trace", where=str(trace), remedy="name an existing file")
     device = device_class(bind(tree, device_class.Config))

@@ -23,7 +23,7 @@ def run_command(
     *,
     workload: str | None = None,
     trace: str | None = None,
-    format: str = "auto",
+    format: str = "auto",  # noqa: A002 - the option's name
     requests: int | None = None,
     qps: float | None = None,
     time_scale: float | None = None,

@@ -33,7 +33,8 @@ class RunConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A run's configuration, bound and checked: the resolved tree, the model, the workload, serving, seed and the system's class."""
+    """A run's configuration, bound and checked: the resolved tree, the model, the workload, serving, seed and the
+    system's class."""
 
     tree: ConfigTree
     name: str
@@ -49,8 +50,11 @@ class Settings:
         return self.system_class(self.system_config, self.model, context_step)
 
 
-def load_settings(config: str | Path, sets: Sets = (), *, workload: str | None = None, seed: int | None = None) -> Settings:
-    """Read and bind a configuration. Raises ConfigError, WorkloadError or ModelShapeError at the place that is wrong."""
+def load_settings(
+    config: str | Path, sets: Sets = (), *, workload: str | None = None, seed: int | None = None
+) -> Settings:
+    """Read and bind a configuration. Raises ConfigError, WorkloadError or ModelShapeError at the place that is
+    wrong."""
     tree = load_config(config)
     if workload is not None:
         tree = tree.with_section("workload", _workload_tree(workload))
@@ -58,11 +62,17 @@ def load_settings(config: str | Path, sets: Sets = (), *, workload: str | None =
     if seed is not None:
         tree = tree.with_sets({"run.seed": seed})
     if "system" not in tree:
-        raise ConfigError("the configuration has no section `system`", where=Position(str(config)), remedy="write `system:` with a `kind:`")
+        raise ConfigError(
+            "the configuration has no section `system`",
+            where=Position(str(config)),
+            remedy="write `system:` with a `kind:`",
+        )
     system = tree.at("system")
     kind = system.get("kind", None)
     if not isinstance(kind, str):
-        raise ConfigError("the system has no kind", where=system.position(), remedy="write `kind: cent` below `system:`")
+        raise ConfigError(
+            "the system has no kind", where=system.position(), remedy="write `kind: cent` below `system:`"
+        )
     system_class = load_kind("simulator.systems", kind, where=system.position("kind"))
     llm = _bound_workload(tree, kind, system_class)
     return Settings(
@@ -117,5 +127,7 @@ def _workload_tree(reference: str) -> ConfigTree:
             return load_part(path)
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     raise WorkloadError(
-        f"there is no workload {reference!r}", where="--workload", remedy=did_you_mean(reference, [*names, "llm"], noun="the workloads")
+        f"there is no workload {reference!r}",
+        where="--workload",
+        remedy=did_you_mean(reference, [*names, "llm"], noun="the workloads"),
     )

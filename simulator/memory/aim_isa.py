@@ -59,8 +59,9 @@ class Opcode(IntEnum):
 class Instruction:
     """What one host instruction asks of a channel.
 
-    `needs` is "all" (the row open in all banks), "one" (in one bank) or "" (no row); `done_cyc` the clocks from its DRAM command
-    to completion; `posted_write` whether SYNC and EOC wait for it; `replies` whether a read reply comes back.
+    `needs` is "all" (the row open in all banks), "one" (in one bank) or "" (no row); `done_cyc` the clocks from its
+    DRAM command to completion; `posted_write` whether SYNC and EOC wait for it; `replies` whether a read reply comes
+    back.
     """
 
     command: Command | None

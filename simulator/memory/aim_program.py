@@ -1,7 +1,8 @@
 """Command programs of an AiM device, in run-length form, and their expansion to single host instructions.
 
-A run is one instruction repeated: `repeat` times with the row growing by `row_step`, or, for plain reads and writes of one
-burst, `repeat` rounds over a list of (channel, bank) targets. A program of a few thousand runs stands for millions of commands.
+A run is one instruction repeated: `repeat` times with the row growing by `row_step`, or, for plain reads and writes
+of one burst, `repeat` rounds over a list of (channel, bank) targets. A program of a few thousand runs stands for
+millions of commands.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ N_RUN_FIELDS = 9
 class AimProgram:
     """A program: `runs` int64[n, 9] (columns above), `targets` int64[m, 2] of (channel, bank), and named sections.
 
-    Channel masks are least-significant-bit first: bit k is channel k. `section_ends[i]` is the run index at which section i ends.
+    Channel masks are least-significant-bit first: bit k is channel k. `section_ends[i]` is the run index at which
+    section i ends.
     """
 
     runs: Array
@@ -75,7 +77,8 @@ class AimProgram:
 
 @dataclass(slots=True)
 class AimProgramBuilder:
-    """Collects runs section by section; `loop` repeats a body with other rows without growing Python lists per command."""
+    """Collects runs section by section; `loop` repeats a body with other rows without growing Python lists per
+    command."""
 
     _pending: list[tuple[int, ...]] = field(default_factory=list)
     _tables: list[Array] = field(default_factory=list)
@@ -85,7 +88,15 @@ class AimProgramBuilder:
     _section_ends: list[int] = field(default_factory=list)
 
     def command(
-        self, opcode: Opcode, *, mask: int, n_columns: int = 1, bank: int = 0, row: int = 0, repeat: int = 1, row_step: int = 0
+        self,
+        opcode: Opcode,
+        *,
+        mask: int,
+        n_columns: int = 1,
+        bank: int = 0,
+        row: int = 0,
+        repeat: int = 1,
+        row_step: int = 0,
     ) -> None:
         """One host instruction, `repeat` times, the row growing by `row_step` each time."""
         self._pending.append((opcode, n_columns, mask, bank, row, repeat, row_step, 0, 0))

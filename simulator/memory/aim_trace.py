@@ -1,12 +1,13 @@
 """AiM instruction traces as text: the grammar that users of the AiM simulator have files in, read and written.
 
-One instruction a line; blank lines and lines that begin with # are skipped; integers are decimal or 0x hexadecimal. In the text a
-channel mask is most-significant-bit first (channel 0 is 0x80000000 of a 32-channel device); in programs it is the other way round.
+One instruction a line; blank lines and lines that begin with # are skipped; integers are decimal or 0x hexadecimal.
+In the text a channel mask is most-significant-bit first (channel 0 is 0x80000000 of a 32-channel device); in programs
+it is the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +64,16 @@ class AimLimits:
 def read_aim_trace(path: str | Path, limits: AimLimits) -> AimProgram:
     """The program that a trace file holds, ended with EOC where the file does not end it.
 
-    Raises WorkloadError, at file:line:column, for a file that cannot be read, an unknown instruction, a missing, surplus or
-    impossible operand, and an empty trace.
+    Raises WorkloadError, at file:line:column, for a file that cannot be read, an unknown instruction, a missing,
+    surplus or impossible operand, and an empty trace.
     """
     name = str(path)
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except OSError as error:
-        raise WorkloadError(f"cannot read the trace: {error.strerror}", where=name, remedy="name an existing file") from None
+        raise WorkloadError(
+            f"cannot read the trace: {error.strerror}", where=name, remedy="name an existing file"
+        ) from None
     except UnicodeDecodeError as error:
         raise WorkloadError(
             f"byte {error.start} is not UTF-8 text", where=name, remedy="give an AiM instruction trace in text form"
@@ -88,7 +91,9 @@ def read_aim_trace(path: str | Path, limits: AimLimits) -> AimProgram:
         if known[0] == Opcode.EOC:
             break
     if not lines:
-        raise WorkloadError("the trace holds no instruction", where=name, remedy="write one instruction a line, e.g. AiM SYNC")
+        raise WorkloadError(
+            "the trace holds no instruction", where=name, remedy="write one instruction a line, e.g. AiM SYNC"
+        )
     if lines[-1][0] != Opcode.EOC:
         lines.append((Opcode.EOC, 1, 0, 0, 0))
     return AimProgram.from_lines(np.array(lines, np.int64))
@@ -114,13 +119,19 @@ def _instruction(line: str, where: Position, limits: AimLimits) -> tuple[int, in
             # A read of a control register names no value.
             _operands(words, 2, names[:1] if first == "R" and len(words) == 3 else names, limits, at)
             return Opcode.NO_EFFECT, 1, 0, 0, 0
-        raise WorkloadError(f"{first} does not reach {kind!r}", where=at(1), remedy=f"write {first} MEM, {first} GPR or {first} CFR")
+        raise WorkloadError(
+            f"{first} does not reach {kind!r}", where=at(1), remedy=f"write {first} MEM, {first} GPR or {first} CFR"
+        )
     if first != "AiM":
-        raise WorkloadError(f"unknown instruction {first!r}", where=at(0), remedy="begin a line with AiM, W or R (or # for a comment)")
+        raise WorkloadError(
+            f"unknown instruction {first!r}", where=at(0), remedy="begin a line with AiM, W or R (or # for a comment)"
+        )
     name = words[1].removeprefix("ISR_") if len(words) > 1 else ""
     if name not in AIM_OPERANDS:
         raise WorkloadError(
-            f"unknown AiM instruction {name!r}", where=at(1), remedy=did_you_mean(name, AIM_OPERANDS, noun="the instructions")
+            f"unknown AiM instruction {name!r}",
+            where=at(1),
+            remedy=did_you_mean(name, AIM_OPERANDS, noun="the instructions"),
         )
     opcode, names = AIM_OPERANDS[name]
     values = _operands(words, 2, names, limits, at)
@@ -130,7 +141,9 @@ def _instruction(line: str, where: Position, limits: AimLimits) -> tuple[int, in
     return opcode, values.get("n", 1), mask, values.get("bank", 0), values.get("row", 0)
 
 
-def _operands(words, first, names, limits, at):  # type: ignore[no-untyped-def]
+def _operands(
+    words: list[str], first: int, names: Sequence[str], limits: AimLimits, at: Callable[[int], Position]
+) -> dict[str, int]:
     """The operands of a line by name, each checked against its bounds."""
     given = words[first:]
     if len(given) != len(names):
@@ -147,10 +160,14 @@ def _operands(words, first, names, limits, at):  # type: ignore[no-untyped-def]
             value = None
         if value is None:
             raise WorkloadError(
-                f"{name} is {word!r}, not an integer", where=at(first + index), remedy="write decimal digits, or 0x and hexadecimal digits"
+                f"{name} is {word!r}, not an integer",
+                where=at(first + index),
+                remedy="write decimal digits, or 0x and hexadecimal digits",
             )
         if not low <= value <= high:
-            raise WorkloadError(f"{name} is {word}, outside {low} to {high}", where=at(first + index), remedy="check the device's size")
+            raise WorkloadError(
+                f"{name} is {word}, outside {low} to {high}", where=at(first + index), remedy="check the device's size"
+            )
         values[name] = value
     return values
 

@@ -42,11 +42,15 @@ def latency_cyc(expression: int | str, timing: Mapping[str, int]) -> int:
         match = pattern.match(expression, position)
         if match is None or (position > 0 and not match[1]):
             raise ConfigError(
-                f"cannot read the latency {expression!r}", remedy="write a sum of timing names and numbers, e.g. n_cwl + n_bl"
+                f"cannot read the latency {expression!r}",
+                remedy="write a sum of timing names and numbers, e.g. n_cwl + n_bl",
             )
         name = match[2]
         if not name.isdigit() and name not in timing:
-            raise ConfigError(f"the latency {expression!r} uses an unknown timing {name!r}", remedy="name one of: " + ", ".join(timing))
+            raise ConfigError(
+                f"the latency {expression!r} uses an unknown timing {name!r}",
+                remedy="name one of: " + ", ".join(timing),
+            )
         value = int(name) if name.isdigit() else timing[name]
         total += -value if match[1] == "-" else value
         position = match.end()
@@ -66,7 +70,9 @@ def rule_matrices(
         following = list(commands) if rule.following == "all" else rule.following
         for name in (*rule.preceding, *following):
             if name not in index:
-                raise ConfigError(f"a timing rule names an unknown command {name!r}", remedy="use: " + ", ".join(commands))
+                raise ConfigError(
+                    f"a timing rule names an unknown command {name!r}", remedy="use: " + ", ".join(commands)
+                )
         matrix = matrices[rule.level]
         for before in rule.preceding:
             for after in following:

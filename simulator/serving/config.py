@@ -8,8 +8,8 @@ from simulator.core.quantities import PositivePs
 
 
 class ServingConfig(BaseModel):
-    """Service-level objective: a request counts towards goodput if its first token comes within `slo_ttft` of its arrival and
-    its later tokens come, on average, within `slo_tpot` of each other."""
+    """Service-level objective: a request counts towards goodput if its first token comes within `slo_ttft` of its
+    arrival and its later tokens come, on average, within `slo_tpot` of each other."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

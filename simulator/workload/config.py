@@ -10,10 +10,12 @@ from simulator.core.quantities import PositiveFloat, PositiveInt
 
 
 class LlmWorkload(BaseModel):
-    """What is asked of the machine: a whole query (default), one token, a block or a part of one, or one step of a batch.
+    """What is asked of the machine: a whole query (default), one token, a block or a part of one, or one step of a
+    batch.
 
-    `context_step` is how far apart contexts are sampled (1 is exact). `context` and `batch` belong to a step or a part; `overrides`
-    changes fields of the model; `arrivals` and `arrivals_cv` give a trace of lengths its arrival process.
+    `context_step` is how far apart contexts are sampled (1 is exact). `context` and `batch` belong to a step or a
+    part; `overrides` changes fields of the model; `arrivals` and `arrivals_cv` give a trace of lengths its arrival
+    process.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 # Host instructions and DRAM commands share the numbering of simulator.memory.aim_isa; repeated here so that the twin stands alone.
-WR_GB, WR_BIAS, RD_MAC, RD_AF, MAC_ABK, AF, EWMUL, COPY_BKGB, COPY_GBBK, WR_ABK, W_MEM, R_MEM, SYNC, EOC, NO_EFFECT = range(15)
-(ACT, PRE, PREA, ACT16, MAC16, AF16, EWMUL16, RD, WR, RDCP, WRCP, WRGB, WRMAC16, RDMAC16, RDAF16, WRA16, TMOD) = range(17)
+WR_GB, WR_BIAS, RD_MAC, RD_AF, MAC_ABK, AF, EWMUL, COPY_BKGB, COPY_GBBK, WR_ABK, W_MEM, R_MEM, SYNC, EOC, NO_EFFECT = (
+    range(15)
+)
+(ACT, PRE, PREA, ACT16, MAC16, AF16, EWMUL16, RD, WR, RDCP, WRCP, WRGB, WRMAC16, RDMAC16, RDAF16, WRA16, TMOD) = range(
+    17
+)
 N_COMMANDS = 17
 NO_COMMAND = -1
 AF_ROW = 1 << 29
@@ -121,8 +125,18 @@ def run_device(opcode, n_columns, mask, bank, row, n_channels, n_banks, channel_
             index = -1
             for k in range(size[ch, 3]):
                 command = needed(queue, open_row, ch, 3, k, n_banks)
-                if is_ready(last_channel, last_group, last_bank, channel_rule, group_rule, bank_rule, ch, command,
-                            queue[ch, 3, k, 1], cycle):
+                if is_ready(
+                    last_channel,
+                    last_group,
+                    last_bank,
+                    channel_rule,
+                    group_rule,
+                    bank_rule,
+                    ch,
+                    command,
+                    queue[ch, 3, k, 1],
+                    cycle,
+                ):
                     which = 3
                     index = k
                     break
@@ -136,8 +150,18 @@ def run_device(opcode, n_columns, mask, bank, row, n_channels, n_banks, channel_
                         remove(queue, size, ch, 0, 0)
                         continue
                     command = needed(queue, open_row, ch, 0, 0, n_banks)
-                    if is_ready(last_channel, last_group, last_bank, channel_rule, group_rule, bank_rule, ch, command,
-                                queue[ch, 0, 0, 1], cycle):
+                    if is_ready(
+                        last_channel,
+                        last_group,
+                        last_bank,
+                        channel_rule,
+                        group_rule,
+                        bank_rule,
+                        ch,
+                        command,
+                        queue[ch, 0, 0, 1],
+                        cycle,
+                    ):
                         which = 0
                         index = 0
                 else:
@@ -149,8 +173,18 @@ def run_device(opcode, n_columns, mask, bank, row, n_channels, n_banks, channel_
                     q = 2 if write_mode[ch] == 1 else 1
                     for k in range(size[ch, q]):
                         command = needed(queue, open_row, ch, q, k, n_banks)
-                        if is_ready(last_channel, last_group, last_bank, channel_rule, group_rule, bank_rule, ch, command,
-                                    queue[ch, q, k, 1], cycle):
+                        if is_ready(
+                            last_channel,
+                            last_group,
+                            last_bank,
+                            channel_rule,
+                            group_rule,
+                            bank_rule,
+                            ch,
+                            command,
+                            queue[ch, q, k, 1],
+                            cycle,
+                        ):
                             which = q
                             index = k
                             break
@@ -262,9 +296,15 @@ def needed(queue, open_row, ch, q, index, n_banks):
 def is_ready(last_channel, last_group, last_bank, channel_rule, group_rule, bank_rule, ch, command, b, cycle):
     """Whether every timing rule allows the command at this cycle."""
     for previous in range(N_COMMANDS):
-        if channel_rule[previous, command] >= 0 and cycle < last_channel[ch, previous] + channel_rule[previous, command]:
+        if (
+            channel_rule[previous, command] >= 0
+            and cycle < last_channel[ch, previous] + channel_rule[previous, command]
+        ):
             return False
-        if group_rule[previous, command] >= 0 and cycle < last_group[ch, b // 4, previous] + group_rule[previous, command]:
+        if (
+            group_rule[previous, command] >= 0
+            and cycle < last_group[ch, b // 4, previous] + group_rule[previous, command]
+        ):
             return False
         if bank_rule[previous, command] >= 0 and cycle < last_bank[ch, b, previous] + bank_rule[previous, command]:
             return False
@@ -278,7 +318,9 @@ def compiled():
     from numba import njit
 
     source = {
-        name: value for name, value in globals().items() if isinstance(value, np.ndarray | int) and not name.startswith("__")
+        name: value
+        for name, value in globals().items()
+        if isinstance(value, np.ndarray | int) and not name.startswith("__")
     }
     module = types.ModuleType("compiled_twin")
     module.__dict__.update(source, np=np)
