@@ -47,12 +47,23 @@ def run_part(settings: Settings) -> RunRecord:
         metrics["time_us"] = step.latency_ps / 1e6
         metrics["energy_mj"] = step.energy.total_pj / 1e9
     metrics["power_w"] = step.power_w
+    comparison: dict[str, Scalar] = {}
+    if scope in ("token", "block"):
+        other = system.other_accounting()
+        theirs = other.part(scope, context)
+        values = {
+            "token_latency_ms": theirs.latency_ps / 1e9,
+            "throughput_tokens_per_s": PS_PER_S / theirs.interval_ps,
+            "energy_mj_per_token": theirs.energy.total_pj / 1e9,
+            "power_w": theirs.power_w,
+        }
+        comparison = {"accounting": other.accounting.name, **values}
     headline = f"{settings.model.name}, {scope} at context {context:,}: {_cycles(step)}"
     if scope in ("token", "block"):
         headline += (
             f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
         )
-    return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note)
+    return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
 
 
 def run_step(settings: Settings) -> RunRecord:
@@ -114,9 +125,14 @@ def run_query(settings: Settings) -> RunRecord:
     system = settings.system(workload.context_step)
     prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
     note = system.check_capacity(system.n_slots, total)
-    prefill = _phase(system, 1, prompt, workload.context_step)
-    decode = _phase(system, prompt + 1, total, workload.context_step)
+    prefill, decode = _phases(system, prompt, total, workload.context_step)
     both = prefill + decode
+    other = system.other_accounting()
+    other_prefill, other_decode = _phases(other, prompt, total, workload.context_step)
+    comparison: dict[str, Scalar] = {
+        "accounting": other.accounting.name,
+        **_rates(other_prefill + other_decode, other.accounting.mean),
+    }
     metrics: dict[str, int | float] = {}
     for name, phase in (("prefill_", prefill), ("decode_", decode), ("", both)):
         metrics.update({name + key: value for key, value in _rates(phase, system.accounting.mean).items()})
@@ -131,7 +147,12 @@ def run_query(settings: Settings) -> RunRecord:
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )
     weighted = list(zip(both.steps, both.tokens, strict=True))
-    return _record(settings, "query", metrics, weighted, (headline,), note)
+    return _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+
+
+def _phases(system: Any, prompt: int, total: int, context_step: int) -> tuple[Phase, Phase]:
+    """Prefill and decode of a query."""
+    return _phase(system, 1, prompt, context_step), _phase(system, prompt + 1, total, context_step)
 
 
 def _phase(system: Any, first: int, last: int, context_step: int) -> Phase:
@@ -182,6 +203,7 @@ def _record(
     weighted: Sequence[tuple[StepResult, float]],
     headlines: tuple[str, ...],
     note: str | None,
+    comparison: dict[str, Scalar] | None = None,
 ) -> RunRecord:
     """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
     weight = sum(factor for _, factor in weighted)
@@ -202,11 +224,17 @@ def _record(
     breakdown: dict[str, dict[str, Scalar]] = {
         "time_by_resource_ms": dict(by_resource),
         "time_by_operator_ms": dict(by_operator),
-        "bound_by_operator": {name: bound.constraint for name, bound in longest.bounds.items() if name in by_operator},
+        "bound_by_operator": {
+            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
+            for name, bound in longest.bounds.items()
+            if name in by_operator
+        },
         "energy_by_component_mj": dict(by_component),
     }
     breakdown.update(longest.breakdown)
-    notes = [text for text in (note, *longest.notes) if text]
+    if comparison:
+        breakdown["other_accounting"] = comparison
+    notes = [text for text in (note, _in_words(comparison, metrics), *longest.notes) if text]
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
@@ -216,6 +244,21 @@ def _record(
         notes=tuple(notes),
         operators=_operator_table(by_operator, longest.bounds),
     )
+
+
+def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | float]) -> str | None:
+    """By how much the other accounting of the same machine differs."""
+    if not comparison:
+        return None
+    parts = []
+    for name, words, unit in (
+        ("throughput_tokens_per_s", "throughput", "tokens/s"),
+        ("energy_mj_per_token", "energy", "mJ/token"),
+        ("power_w", "power", "W"),
+    ):
+        value = float(comparison[name])
+        parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
+    return f"{comparison['accounting']} accounting of the same commands gives " + ", ".join(parts)
 
 
 def _operator_table(by_operator: dict[str, float], bounds: dict[str, Bound]) -> Table:
