@@ -220,16 +220,18 @@ def _record(
                 by_operator[name] = by_operator.get(name, 0.0) + busy * share
         for name, energy in step.energy.by_component().items():
             by_component[name] = by_component.get(name, 0.0) + energy * share
+    # The means are over tokens, but for a part of a block, and for a step of many tokens.
+    per = "token_" if what in ("query", "token", "block") else ""
     longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
     breakdown: dict[str, dict[str, Scalar]] = {
-        "time_by_resource_ms": dict(by_resource),
-        "time_by_operator_ms": dict(by_operator),
+        f"{per}time_by_resource_ms": dict(by_resource),
+        f"{per}time_by_operator_ms": dict(by_operator),
         "bound_by_operator": {
             name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
             for name, bound in longest.bounds.items()
             if name in by_operator
         },
-        "energy_by_component_mj": dict(by_component),
+        f"{per}energy_by_component_mj": dict(by_component),
     }
     breakdown.update(longest.breakdown)
     if comparison:
