@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.contracts.results import RunRecord
@@ -12,10 +13,68 @@ from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml
 from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import TraceRequest, run_trace
-from simulator.experiments.settings import Sets, load_settings
+from simulator.experiments.settings import Sets, Settings, load_settings
 from simulator.report.provenance import provenance
 from simulator.report.run_directory import default_run_path, run_target
 from simulator.report.run_files import RunInputs, write_run
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A configuration, bound and checked, and the trace that it will serve, if any; nothing has been simulated yet."""
+
+    config: str
+    settings: Settings
+    request: TraceRequest | None
+
+    @property
+    def default_directory(self) -> Path:
+        """The run directory where the user names none: another one for every configuration, trace and seed."""
+        settings, request = self.settings, self.request
+        shape = Path(request.path).stem if request else settings.workload.phase or settings.workload.scope
+        options = request and [
+            request.format, request.requests, request.qps, request.time_scale, request.jitter,
+        ]  # fmt: skip
+        key = json.dumps([config_hash(settings.tree), options, settings.seed])
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return default_run_path(self.config, f"{settings.model.name}-{shape}", digest)
+
+    def perform(self) -> tuple[RunRecord, Mapping[str, str]]:
+        """Simulate; returns the record and the trace's checksum by path."""
+        return (run_llm(self.settings), {}) if self.request is None else run_trace(self.settings, self.request)
+
+    def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
+        """What the manifest says that the run was made from."""
+        tree = self.settings.tree
+        return RunInputs(
+            command=tuple(command),
+            config_yaml=resolved_yaml(tree),
+            config_hash=config_hash(tree),
+            seed=self.settings.seed,
+            trace_checksums=trace_checksums,
+            parameters=parameters(tree),
+        )
+
+
+def plan_run(
+    config: str | Path,
+    *,
+    workload: str | None = None,
+    trace: str | Path | None = None,
+    format: str = "auto",
+    requests: int | None = None,
+    qps: float | None = None,
+    time_scale: float | None = None,
+    jitter: float | None = None,
+    sets: Sets = (),
+    seed: int | None = None,
+) -> PlannedRun:
+    """Read and bind a configuration. Raises SimulatorError at the place that is wrong."""
+    settings = load_settings(config, sets, workload=workload, seed=seed)
+    request = None
+    if trace is not None:
+        request = TraceRequest(str(trace), format, requests, qps, time_scale, jitter)
+    return PlannedRun(str(config), settings, request)
 
 
 def run_command(
@@ -38,21 +97,10 @@ def run_command(
 
     Raises SimulatorError (see `core.errors` for the exit codes); nothing is written then.
     """
-    settings = load_settings(config, sets, workload=workload, seed=seed)
-    request = TraceRequest(trace, format, requests, qps, time_scale, jitter) if trace is not None else None
-    shape = Path(trace).stem if trace else settings.workload.phase or settings.workload.scope
-    name = f"{settings.model.name}-{shape}"
-    digest = config_hash(settings.tree)
-    key = json.dumps([digest, request and [request.format, requests, qps, time_scale, jitter], settings.seed])
-    default = default_run_path(config, name, hashlib.sha256(key.encode()).hexdigest())
-    target = run_target(out, default)
-    record, checksums = (run_llm(settings), {}) if request is None else run_trace(settings, request)
-    inputs = RunInputs(
-        command=tuple(command),
-        config_yaml=resolved_yaml(settings.tree),
-        config_hash=digest,
-        seed=settings.seed,
-        trace_checksums=checksums,
-        parameters=parameters(settings.tree),
-    )
-    return record, write_run(target, record, inputs, provenance())
+    planned = plan_run(
+        config, workload=workload, trace=trace, format=format, requests=requests, qps=qps, time_scale=time_scale,
+        jitter=jitter, sets=sets, seed=seed,
+    )  # fmt: skip
+    target = run_target(out, planned.default_directory)
+    record, checksums = planned.perform()
+    return record, write_run(target, record, planned.inputs(command, checksums), provenance())

@@ -1,0 +1,137 @@
+"""`sim validate`: every number that a source gives for a machine, beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from simulator.contracts.results import Table
+from simulator.experiments.validate_golden import golden_points
+from simulator.experiments.validate_records import FAIL, Group, Point, Row, rows_of
+from simulator.experiments.validate_runs import Runs
+from simulator.experiments.validate_targets import Targets, list_targets, load_targets
+from simulator.report.wording import take_apart
+
+_UNSAID = ("throughput", "energy", "power")  # words that the unit says already
+
+
+def validate(names: Sequence[str] = ()) -> list[Row]:
+    """Rows of all targets of the given names (all, where none is given).
+
+    Raises ConfigError for a name without targets.
+    """
+    loaded = [load_targets(name) for name in names or list_targets()]
+    return [row for targets in loaded for row in rows_of(_points(targets))]
+
+
+def tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:
+    """The rows as tables with a title each: what a source says, ours, error and tolerance relative to it, the verdict."""
+    columns = ("target", "published", "ours", "error", "tolerance", "verdict")
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.group.name, []).append(row)
+    return [
+        (f"{members[0].group.title} [{members[0].group.source}]", Table(columns, [_cells(row) for row in members]))
+        for members in grouped.values()
+    ]
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What the tables cannot say: which numbers failed within rows of many, and why some cannot be met."""
+    said = [
+        f"{row.name}: {point.quantity} is {_number(point.ours, point)}, published {_number(point.target, point)}"
+        for row in rows
+        for point in row.points
+        if point.verdict == FAIL and len(row.points) > 1
+    ]
+    return said + list(
+        dict.fromkeys(f"{row.name}: {row.worst.contradicts}" for row in rows if row.worst.contradicts)
+    )
+
+
+def _points(targets: Targets) -> Iterator[Point]:
+    runs = Runs(targets)
+    yield from golden_points(targets, runs)
+    yield from _section_points(targets, runs)
+    yield from _capacity_points(targets, runs)
+    yield from _run_points(targets, runs)
+
+
+def _run_points(targets: Targets, runs: Runs) -> Iterator[Point]:
+    for listed in targets.groups:
+        group = Group(listed.name, listed.title, listed.source, listed.folded)
+        for case in listed.cases:
+            record = runs.record(case.model, listed.scope, case.sets)
+            for name, target in case.targets.items():
+                value = runs.value(record, name)
+                label = _label(targets, name)
+                if isinstance(target, int) and isinstance(record.metrics.get(name), int):
+                    yield Point(group, case.name, label, target, value, contradicts=case.contradicts)
+                else:
+                    yield Point.printed(group, case.name, label, target, value, case.contradicts)
+
+
+def _section_points(targets: Targets, runs: Runs) -> Iterator[Point]:
+    group = Group("sections", targets.sections.title, targets.sections.source)
+    for case in targets.sections.cases:
+        for part, cycles in case.cycles.items():
+            record = runs.record(case.model, part, {"workload.context": case.context})
+            yield Point(group, case.name, part, cycles, record.metrics["device_cycles"])
+
+
+def _capacity_points(targets: Targets, runs: Runs) -> Iterator[Point]:
+    group = Group("capacity", targets.capacity.title, targets.capacity.source)
+    for case in targets.capacity.cases:
+        ours = _facts(runs, case.model)
+        for name, target in case.facts.items():
+            yield Point.printed(group, case.name, name.replace("_", " "), target, ours[name])
+
+
+def _facts(runs: Runs, label: str) -> dict[str, float]:
+    """Where a model's blocks lie and what the machine holds."""
+    system = runs.settings(label).system()
+    device, plan = system.device.dram, system.plan
+    organisation = device.config.organisation
+    device_bytes = device.channel_bytes * organisation.n_channels
+    columns_per_s = 1e12 / float(device.clock_ps * device.config.timing["n_ccd"])
+    return {
+        "channels_per_block": plan.n_channels,
+        "blocks_per_device": plan.blocks_per_device,
+        "devices_used": plan.n_devices_used,
+        "rows_per_bank": system.block.rows.end,
+        "channel_mib": device.channel_bytes / 2**20,
+        "device_gib": device_bytes / 2**30,
+        "machine_gib": device_bytes * system.config.n_devices / 2**30,
+        "internal_tb_per_s": columns_per_s
+        * organisation.burst_bytes * device.geometry.n_banks * organisation.n_channels / 1e12,
+    }  # fmt: skip
+
+
+def _label(targets: Targets, name: str) -> str:
+    """A quantity in the few words that a table's row has room for."""
+    if name in targets.values:
+        return targets.values[name].label
+    named = take_apart(name)
+    words = [word for word in named.words.split() if word not in _UNSAID]
+    if len(words) == len(named.words.split()):
+        return f"{named.words} ({named.unit})" if named.unit else named.words
+    return " ".join([*words, named.unit])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    worst, n_points = row.worst, len(row.points)
+    error = "-" if not worst.target else _percent(worst.error / abs(worst.target), signed=True)
+    tolerance = _percent(worst.tolerance / abs(worst.target)) if worst.tolerance and worst.target else "equal"
+    if n_points == 1:
+        return row.name, _number(worst.target, worst), _number(worst.ours, worst, 1), error, tolerance, row.verdict
+    return row.name, f"{n_points:,} rows", f"{row.n_met:,} met", error, tolerance, row.verdict
+
+
+def _number(value: float, point: Point, more_decimals: int = 0) -> str:
+    """A number with the decimals that its source prints, and some more where it was rounded."""
+    return f"{value:,.{point.n_decimals + more_decimals if point.tolerance else 0}f}"
+
+
+def _percent(fraction: float, *, signed: bool = False) -> str:
+    if not fraction:
+        return "0"
+    return f"{fraction * 100:{'+' if signed else ''}.2g}%"

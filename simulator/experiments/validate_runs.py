@@ -1,0 +1,71 @@
+"""Runs for validation: through the functions behind `sim run`, each made once, with values taken from their records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.contracts.results import RunRecord
+from simulator.devices.aim_device import AimDevice
+from simulator.experiments.llm_steps import run_llm
+from simulator.experiments.settings import Settings, load_settings
+from simulator.experiments.validate_targets import Targets
+from simulator.workload.catalog import data_directory
+from simulator.workload.model import ModelSpec
+
+_DRAM = "parts/gddr6_aim.yaml"
+
+
+class Runs:
+    """Records of a file of targets' configuration, by model label, scope and overrides; a run asked for twice is made once."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._folder = data_directory("hw_configs")
+        self._records: dict[str, RunRecord] = {}
+        self._settings: dict[str, Settings] = {}
+
+    def dram(self) -> AimDevice:
+        """The memory device alone, as `sim replay` builds it."""
+        from simulator.experiments.replay import load_device
+
+        device: AimDevice = load_device(self._folder / _DRAM)[1]
+        return device
+
+    def settings(self, label: str, sets: Mapping[str, Any] | None = None) -> Settings:
+        """The configuration for a model's label."""
+        merged = {**self._targets.models[label], **(sets or {})}
+        key = str(sorted(merged.items()))
+        if key not in self._settings:
+            self._settings[key] = load_settings(self._folder / self._targets.config, merged)
+        return self._settings[key]
+
+    def model(self, label: str) -> ModelSpec:
+        """The model of a label."""
+        return self.settings(label).model
+
+    def n_devices(self, label: str) -> int:
+        """Devices that the label's machine has."""
+        return int(self._targets.models[label]["system.n_devices"])
+
+    def record(self, label: str, scope: str, sets: Mapping[str, Any]) -> RunRecord:
+        """The record of one run."""
+        merged = {**sets, "workload.scope": scope}
+        key = label + str(sorted(merged.items()))
+        if key not in self._records:
+            self._records[key] = run_llm(self.settings(label, merged))
+        return self._records[key]
+
+    def value(self, record: RunRecord, name: str) -> float:
+        """A metric of a record, or one of the targets' own values."""
+        value = self._targets.values.get(name)
+        if value is None:
+            return float(record.metrics[name])
+        total = sum(_at(record, path) for path in value.add) - sum(_at(record, path) for path in value.subtract)
+        return total * value.times / (_at(record, value.over) if value.over else 1.0)
+
+
+def _at(record: RunRecord, path: str) -> float:
+    """`metrics.name`, or `breakdown.part`; a part that took no time is not in the record."""
+    section, _, name = path.partition(".")
+    return float(record.metrics[name] if section == "metrics" else record.breakdown[section].get(name, 0.0))
