@@ -1,4 +1,4 @@
-"""Golden rows of CENT through the public commands: the reference simulator's cycles, the repository's published figures."""
+"""Golden rows of CENT through the public commands: the reference's cycles and the repository's published figures."""
 
 from __future__ import annotations
 
