@@ -11,11 +11,12 @@ from simulator.cli.options import JsonOption
 from simulator.cli.output import working
 
 FAILED = "fail"
+MET = "pass"
 
 
 def validate(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Groups of targets, such as cent (default: all).")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Whose targets, such as cent (default: all).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -23,21 +24,23 @@ def validate(
 
     Prints paper, ours, error, tolerance and verdict of every target; exit code 1 when one fails.
     """
-    from simulator.report.printing import show_object, show_table, table_of
-    from simulator.report.records import table_objects
+    from simulator.report.printing import show_object, show_table
 
     with working("validating"):
+        from simulator.experiments.validate import remarks, tables
         from simulator.experiments.validate import validate as compare
 
         rows = compare(tuple(names or ()))
-    table = table_of(rows)
-    n_failed = sum(row.verdict == FAILED for row in rows)
+    n_met, n_failed = (sum(row.verdict == verdict for row in rows) for verdict in (MET, FAILED))
     if as_json:
-        show_object(
-            sys.stdout, {"metrics": {"n_targets": len(rows), "n_failed": n_failed}, "rows": table_objects(table)}
-        )
+        counts = {"n_targets": len(rows), "n_met": n_met, "n_failed": n_failed}
+        show_object(sys.stdout, {"metrics": counts, "rows": [row.as_object() for row in rows]})
     else:
-        show_table(sys.stdout, "Targets", table, as_json=False)
-        print(f"\n{len(rows) - n_failed} of {len(rows)} targets met")
+        for title, table in tables(rows):
+            show_table(sys.stdout, title, table, as_json=False)
+            print()
+        for remark in remarks(rows):
+            print(f"* {remark}")
+        print(f"{n_met} of {n_met + n_failed} targets met")
     if n_failed:
         raise typer.Exit(1)

@@ -61,7 +61,7 @@ def plan_run(
     *,
     workload: str | None = None,
     trace: str | Path | None = None,
-    format: str = "auto",
+    format: str = "auto",  # noqa: A002 - the option's name
     requests: int | None = None,
     qps: float | None = None,
     time_scale: float | None = None,

@@ -24,7 +24,7 @@ def validate(names: Sequence[str] = ()) -> list[Row]:
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:
-    """The rows as tables with a title each: what a source says, ours, error and tolerance relative to it, the verdict."""
+    """The rows as tables with a title each; errors and tolerances are shown relative to the target."""
     columns = ("target", "published", "ours", "error", "tolerance", "verdict")
     grouped: dict[str, list[Row]] = {}
     for row in rows:
@@ -43,9 +43,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         for point in row.points
         if point.verdict == FAIL and len(row.points) > 1
     ]
-    return said + list(
-        dict.fromkeys(f"{row.name}: {row.worst.contradicts}" for row in rows if row.worst.contradicts)
-    )
+    return said + list(dict.fromkeys(f"{row.name}: {row.worst.contradicts}" for row in rows if row.worst.contradicts))
 
 
 def _points(targets: Targets) -> Iterator[Point]:
@@ -89,14 +87,14 @@ def _capacity_points(targets: Targets, runs: Runs) -> Iterator[Point]:
 def _facts(runs: Runs, label: str) -> dict[str, float]:
     """Where a model's blocks lie and what the machine holds."""
     system = runs.settings(label).system()
-    device, plan = system.device.dram, system.plan
+    device, placement = system.device.dram, system.placement
     organisation = device.config.organisation
     device_bytes = device.channel_bytes * organisation.n_channels
     columns_per_s = 1e12 / float(device.clock_ps * device.config.timing["n_ccd"])
     return {
-        "channels_per_block": plan.n_channels,
-        "blocks_per_device": plan.blocks_per_device,
-        "devices_used": plan.n_devices_used,
+        "channels_per_block": placement.n_channels,
+        "blocks_per_device": placement.blocks_per_device,
+        "devices_used": placement.n_devices_used,
         "rows_per_bank": system.block.rows.end,
         "channel_mib": device.channel_bytes / 2**20,
         "device_gib": device_bytes / 2**30,
@@ -123,7 +121,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     tolerance = _percent(worst.tolerance / abs(worst.target)) if worst.tolerance and worst.target else "equal"
     if n_points == 1:
         return row.name, _number(worst.target, worst), _number(worst.ours, worst, 1), error, tolerance, row.verdict
-    return row.name, f"{n_points:,} rows", f"{row.n_met:,} met", error, tolerance, row.verdict
+    return row.name, f"{n_points:,} values", f"{row.n_met:,} met", error, tolerance, row.verdict
 
 
 def _number(value: float, point: Point, more_decimals: int = 0) -> str:

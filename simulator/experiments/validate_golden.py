@@ -1,4 +1,4 @@
-"""Golden rows of the AiM simulator: what each case means as a program or a run, and its cycles and commands beside ours."""
+"""Golden rows of the AiM simulator: each case as a program or a run, its cycles and commands beside ours."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from simulator.contracts.results import RunRecord
 from simulator.core.errors import ModelFault
 from simulator.devices.aim_device import AimDevice, named_counts
 from simulator.devices.aim_mapping import AttentionShape, ChannelGroup, attention_output, attention_score, gemv
-from simulator.memory.aim_isa import Opcode
-from simulator.memory.aim_program import AimProgram, AimProgramBuilder
 from simulator.experiments.validate_records import Group, Point
 from simulator.experiments.validate_runs import Runs
 from simulator.experiments.validate_targets import Targets, golden_rows
+from simulator.memory.aim_isa import Opcode
+from simulator.memory.aim_program import AimProgram, AimProgramBuilder
 
 _GEMV = re.compile(r"K=(\d+) N=(\d+) over (\d+) banks, order=([\w-]+), reuse=(\d+)(, AF variant)?, first row 0")
 _ATTENTION = re.compile(r"(\w+), (\d+) channels per block, S=(\d+), first row 0")
@@ -145,7 +145,7 @@ def _published(group: Group, row: Mapping[str, str], runs: Runs) -> Iterator[Poi
     mapping = {"system.n_devices": int(n_devices), "system.parallelism": f"{stages}x{width}"}
     record = runs.record(label, "block", {**mapping, "workload.context": int(context)})
     n_layers = runs.model(label).n_layers
-    time_ms, metrics = record.breakdown["time_by_resource_ms"], record.metrics
+    time_ms, metrics = record.breakdown["token_time_by_resource_ms"], record.metrics
     ours = {
         "cxl_us": float(time_ms["CXL"]) * 1e3 / n_layers,
         "pnm_us": float(time_ms["PNM"]) * 1e3 / n_layers,

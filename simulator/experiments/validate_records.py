@@ -25,7 +25,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One number of a source beside ours. `tolerance` is absolute, 0 where equality is asked; `n_decimals` those printed.
+    """One number of a source beside ours: `tolerance` is absolute, 0 where equality is asked; `n_decimals` are shown.
 
     `contradicts` says why no faithful model can meet the number; such a point is shown and not counted.
     """

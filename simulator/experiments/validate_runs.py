@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from simulator.contracts.results import RunRecord
@@ -11,13 +12,15 @@ from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.settings import Settings, load_settings
 from simulator.experiments.validate_targets import Targets
 from simulator.workload.catalog import data_directory
+from simulator.workload.config import LlmWorkload
 from simulator.workload.model import ModelSpec
 
 _DRAM = "parts/gddr6_aim.yaml"
+_WORKLOAD = "workload."
 
 
 class Runs:
-    """Records of a file of targets' configuration, by model label, scope and overrides; a run asked for twice is made once."""
+    """Records by model label, scope and overrides; a run asked for twice is made once."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -33,12 +36,14 @@ class Runs:
         return device
 
     def settings(self, label: str, sets: Mapping[str, Any] | None = None) -> Settings:
-        """The configuration for a model's label."""
+        """The configuration for a model's label. One file and machine is read once, whatever workload follows."""
         merged = {**self._targets.models[label], **(sets or {})}
+        workload = {path.removeprefix(_WORKLOAD): merged.pop(path) for path in list(merged) if _is_workload(path)}
         key = str(sorted(merged.items()))
         if key not in self._settings:
             self._settings[key] = load_settings(self._folder / self._targets.config, merged)
-        return self._settings[key]
+        settings = self._settings[key]
+        return replace(settings, workload=LlmWorkload(**{**settings.workload.model_dump(), **workload}))
 
     def model(self, label: str) -> ModelSpec:
         """The model of a label."""
@@ -63,6 +68,11 @@ class Runs:
             return float(record.metrics[name])
         total = sum(_at(record, path) for path in value.add) - sum(_at(record, path) for path in value.subtract)
         return total * value.times / (_at(record, value.over) if value.over else 1.0)
+
+
+def _is_workload(path: str) -> bool:
+    """Whether an override changes what is asked of the machine, and not the model that lies in it."""
+    return path.startswith(_WORKLOAD) and path != "workload.model"
 
 
 def _at(record: RunRecord, path: str) -> float:

@@ -22,7 +22,7 @@ class _Section(BaseModel):
 
 
 class Value(_Section):
-    """A value that is no metric by itself: the sum of `add` less `subtract`, times `times`, over `over`; all are paths in a record."""
+    """A value that is no metric by itself: the sum of `add` less `subtract`, times `times`, over `over` (paths)."""
 
     label: str
     add: list[str]
@@ -106,7 +106,7 @@ class Lines(_Section):
 
 
 class Targets(_Section):
-    """A file of targets: the configuration that they are about, models by label, and numbers by how they are measured."""
+    """A file of targets: the configuration they are about, models by label, and numbers by how they are measured."""
 
     config: str
     models: dict[str, dict[str, Any]]

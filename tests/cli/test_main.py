@@ -35,9 +35,10 @@ ERRORS = [
 @dataclass(frozen=True)
 class Row:
     name: str
-    paper: float
-    ours: float
     verdict: str
+
+    def as_object(self) -> dict[str, str]:
+        return {"name": self.name, "verdict": self.verdict}
 
 
 @pytest.fixture
@@ -118,16 +119,28 @@ def test_replay(sim, stand_in) -> None:
     assert calls == [(("p.yaml", "t.txt"), {"sets": ("a=1",), "seed": None, "out": None, "command": command})]
 
 
-def test_validate_fails_with_1(sim, stand_in) -> None:
-    calls = stand_in("validate", "validate", lambda: [Row("a", 1.0, 1.0, "pass"), Row("b", 1.0, 2.0, "fail")])
+@pytest.mark.parametrize(("verdicts", "code", "n_met"), [(["pass", "fail", "reported"], 1, 1), (["pass"], 0, 1)])
+def test_validate_fails_with_1(
+    sim, monkeypatch: pytest.MonkeyPatch, verdicts: list[str], code: int, n_met: int
+) -> None:
+    calls: list[tuple[str, ...]] = []
+    rows = [Row(f"row {index}", verdict) for index, verdict in enumerate(verdicts)]
+    table = Table(("target", "verdict"), [(row.name, row.verdict) for row in rows])
+    stand_in = SimpleNamespace(
+        validate=lambda names: calls.append(names) or rows,
+        tables=lambda _: [("All targets", table)],
+        remarks=lambda _: ["a remark"],
+    )
+    monkeypatch.setitem(sys.modules, "simulator.experiments.validate", stand_in)
     outcome = sim("validate", "cent")
-    assert (outcome.code, calls[0][0]) == (1, (("cent",),))
-    assert "1 of 2 targets met" in outcome.out
+    assert (outcome.code, calls) == (code, [("cent",)])
+    n_failed = verdicts.count("fail")
+    assert f"{n_met} of {n_met + n_failed} targets met" in outcome.out
+    assert "All targets" in outcome.out
+    assert "* a remark" in outcome.out
     outcome = sim("validate", "--json")
-    assert outcome.code == 1
-    assert json.loads(outcome.out)["metrics"] == {"n_targets": 2, "n_failed": 1}
-    stand_in("validate", "validate", lambda: [Row("a", 1.0, 1.0, "pass")])
-    assert sim("validate").code == 0
+    counted = {"n_targets": len(rows), "n_met": n_met, "n_failed": n_failed}
+    assert (outcome.code, json.loads(outcome.out)["metrics"]) == (code, counted)
 
 
 def test_check_list_and_warmup(sim, stand_in) -> None:

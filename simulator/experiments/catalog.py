@@ -1,0 +1,113 @@
+"""`sim list`: what a configuration may name, found in the folders and packages that it would be loaded from."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from simulator.contracts.results import Scalar, Table
+from simulator.core.config import load_part
+from simulator.core.errors import ConfigError
+from simulator.core.registry import list_kinds, load_kind
+from simulator.core.spelling import did_you_mean
+from simulator.workload.catalog import data_directory, list_models, load_model
+from simulator.workload.traces import formats
+
+_SYSTEMS = "simulator.systems"
+
+
+def list_kind(kind: str) -> Table:
+    """The table of models, systems, parts, workloads, formats or scopes. Raises ConfigError for any other word."""
+    if kind not in KINDS:
+        raise ConfigError(f"there is no list of {kind!r}", where="sim list", remedy=did_you_mean(kind, KINDS))
+    return KINDS[kind]()
+
+
+def models() -> Table:
+    """Every model that comes with the simulator, by the id that `workload.model` takes."""
+    rows: list[tuple[Scalar, ...]] = []
+    for name in list_models():
+        model = load_model(name)
+        rows.append(
+            (
+                name,
+                model.n_params / 1e9,
+                model.n_layers,
+                model.hidden,
+                model.n_heads,
+                model.n_kv_heads,
+                model.max_context,
+            )
+        )
+    return Table(("model", "parameters (1e9)", "layers", "hidden", "heads", "kv heads", "max context"), rows)
+
+
+def systems() -> Table:
+    """Every `system.kind`, ours and those of installed packages."""
+    return Table(("kind", "models"), [(kind, _summary(_SYSTEMS, kind)) for kind in list_kinds(_SYSTEMS)])
+
+
+def parts() -> Table:
+    """The parts in `hw_configs/parts`, for `use:` and, where a device replays them, for `sim replay`."""
+    folder = data_directory("hw_configs") / "parts"
+    return Table(
+        ("part", "kind", "holds"),
+        [(path.name, str(load_part(path).get("kind", "-")), _comment(path)) for path in sorted(folder.glob("*.yaml"))],
+    )
+
+
+def workloads() -> Table:
+    """The request mixes in `workloads`, for `--workload`."""
+    paths = sorted(data_directory("workloads").glob("*.yaml"))
+    rows = []
+    for path in paths:
+        tree = load_part(path)
+        rows.append((path.stem, tree.get("prompt_tokens", None), tree.get("output_tokens", None), _comment(path)))
+    return Table(("workload", "prompt tokens", "output tokens", "holds"), rows)
+
+
+def trace_formats() -> Table:
+    """The request-trace formats that `--format` takes."""
+    return Table(("format", "holds"), [(name, _summary("simulator.workload.traces", name)) for name in formats()])
+
+
+def scopes() -> Table:
+    """What `workload.scope` may be, by system."""
+    rows: list[tuple[str, str]] = []
+    for kind in list_kinds(_SYSTEMS):
+        named = getattr(load_kind(_SYSTEMS, kind), "scopes", ())
+        rows += [(kind, scope) for scope in ("query", *named)]
+    return Table(("system", "scope"), rows)
+
+
+KINDS: dict[str, Callable[[], Table]] = {
+    "models": models,
+    "systems": systems,
+    "parts": parts,
+    "workloads": workloads,
+    "formats": trace_formats,
+    "scopes": scopes,
+}
+
+
+def _summary(package: str, module: str) -> str:
+    """What a module's docstring begins with, read without importing it; a third party's kind is no module of ours."""
+    spec = importlib.util.find_spec(package)
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in (Path(folder) / f"{module}.py", Path(folder) / module / "__init__.py"):
+            if path.is_file():
+                text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+                return " ".join(text.split("\n\n")[0].split())
+    return "of an installed package"
+
+
+def _comment(path: Path) -> str:
+    """The sentence that a YAML begins with."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines).split(". ")[0].removesuffix(".")

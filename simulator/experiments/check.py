@@ -1,0 +1,101 @@
+"""`sim check`: is a configuration or a part sound, where do its numbers come from, and does its workload fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+from simulator.contracts.results import RunRecord, Scalar
+from simulator.core.config import ConfigTree, load_config, load_part
+from simulator.core.parameters import Parameter, count_kinds, parameters
+from simulator.core.paths import Path, format_path
+from simulator.core.registry import list_kinds, load_kind
+from simulator.experiments.replay import load_device
+from simulator.experiments.settings import Settings, load_settings
+
+UNSOURCED = ("assumed", "fitted")
+_DEVICES = "simulator.devices"
+_SECTIONS = ("system", "serving", "run")  # a part has none of these keys at its root; `workload` alone is a workload
+
+
+def check(config: str | FilePath) -> RunRecord:
+    """Load and bind a configuration or a part, and say what its numbers rest on.
+
+    A configuration's workload is placed too: where it does not fit and capacity is enforced, MappingError (exit code
+    4) says by how many bytes. Raises ConfigError or WorkloadError at the place of what is wrong.
+    """
+    tree = load_part(config)
+    if any(section in tree for section in _SECTIONS):
+        settings = load_settings(config)
+        breakdown, notes = _fit(settings)
+        return _record(load_config(config), settings.model.name, breakdown, notes)
+    kind = tree.get("kind", None)
+    if kind in list_kinds(_DEVICES) and hasattr(load_kind(_DEVICES, kind), "Config"):
+        load_device(config)
+        note = f"bound as a device of kind {kind}"
+    else:
+        note = "a part of another part: its values were read, and are checked where it is used"
+    return _record(tree, FilePath(config).stem, {}, (note,))
+
+
+def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, ...]]:
+    """Whether the workload has room, as a table and as a note where it has not but capacity is only reported."""
+    workload = settings.workload
+    system = settings.system(workload.context_step)
+    whole_query = workload.phase is None and workload.scope == "query"
+    if whole_query:
+        n_queries, context = system.n_slots, workload.prompt_tokens + workload.output_tokens
+    else:
+        n_queries, context = workload.batch, workload.context or 1
+    asks = getattr(system, "check_capacity", None)
+    note = asks(n_queries, context) if asks else None
+    table: dict[str, Scalar] = {"queries in flight": n_queries, "positions of each": context}
+    room = getattr(system, "kv_room", None)
+    if room is not None:
+        table["positions with room"] = room.tokens
+        table["missing bytes"] = room.missing_bytes(n_queries, context)
+    table["fits"] = "no" if note else "yes"
+    return {"capacity": table}, (note,) if note else ()
+
+
+def _record(tree: ConfigTree, name: str, breakdown: dict[str, dict[str, Scalar]], notes: Sequence[str]) -> RunRecord:
+    found = parameters(tree)
+    kinds = count_kinds(found)
+    for kind in UNSOURCED:
+        listed: dict[str, Scalar] = {
+            parameter.path: _in_words(parameter) for parameter in found if parameter.kind == kind
+        }
+        if listed:
+            breakdown[kind] = listed
+    n_bare = sum(_is_number(node.content) for path, node in tree.node.walk() if not _within(path, found))
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
+    return RunRecord(
+        system=str(tree.get("system.kind", tree.get("kind", "part"))),
+        workload=name,
+        metrics={
+            "n_parameters": len(found),
+            **{f"n_{kind}": count for kind, count in kinds.items()},
+            "n_bare": n_bare,
+        },
+        breakdown=breakdown,
+        headlines=(f"sound; {len(found)} parameters say where they come from ({counts}), {n_bare} numbers are bare",),
+        notes=tuple(notes),
+    )
+
+
+def _within(path: Path, found: Sequence[Parameter]) -> bool:
+    """Whether a node stands within a parameter that says where it comes from."""
+    text = format_path(path)
+    return any(text.startswith(f"{parameter.path}.") for parameter in found)
+
+
+def _is_number(content: object) -> bool:
+    """A number, bare or with its unit."""
+    if isinstance(content, str):
+        return content[:1].isdigit()
+    return isinstance(content, (int, float)) and not isinstance(content, bool)
+
+
+def _in_words(parameter: Parameter) -> str:
+    spread = f" ({parameter.range[0]} to {parameter.range[1]})" if parameter.range else ""
+    return f"{parameter.value}{spread}: {parameter.source}"
