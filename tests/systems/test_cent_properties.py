@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -312,7 +314,7 @@ def test_a_wider_dispatcher(scope: str) -> None:
         .metrics["device_cycles"]
         for width in (1, 2, 4, 8)
     ]
-    assert all(after <= before for before, after in zip(cycles, cycles[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(cycles))
     if scope in ("softmax", "norm", "activation"):
         assert cycles[3] < 0.6 * cycles[0]
 
