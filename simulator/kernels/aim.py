@@ -56,10 +56,11 @@ def send(state, table, roster, tallies, opcode, n, mask, bank, row, cyc, closed_
 
 
 @jit
-def close_section(state, roster, tallies, section_cyc, section_counts, section, cyc):
-    """Note when a section has left the dispatcher, and what channel 0 has been sent so far."""
-    section_cyc[section] = cyc - 1
+def close_section(state, table, roster, tallies, section_cyc, section_counts, section, cyc, in_cycle):
+    """Note when a section has left the dispatcher, and what channel 0 has been sent: reads and writes up to now."""
+    section_cyc[section] = cyc if in_cycle else cyc - 1
     base = roster[CLASS_OF] * WORDS
+    advance(state, table, base, cyc, 0)
     for c in range(N_COMMANDS):
         section_counts[section, c] = tallies[0, c] + state[base + COUNTS + c]
 
@@ -118,12 +119,12 @@ def run_program(
                 cyc = max(queued, reply) + 1
                 in_cycle = 0
                 if use_classes:
-                    merge_now_and_then(state, roster, tallies, cyc)
+                    merge_now_and_then(state, table, roster, tallies, cyc)
             elif queued > cyc or in_cycle >= width:
                 cyc = queued + 1
                 in_cycle = 0
         while section < section_ends.shape[0] and section_ends[section] == r + 1:
-            close_section(state, roster, tallies, section_cyc, section_counts, section, cyc)
+            close_section(state, table, roster, tallies, section_cyc, section_counts, section, cyc, in_cycle)
             section += 1
         if opcode == EOC:
             break

@@ -1,5 +1,6 @@
 """Classes of AiM channels in equal states: parted by an instruction to some members, joined when they meet again."""
 
+from simulator.kernels.aim_plain import advance
 from simulator.kernels.aim_state import (
     ACTIVE_CYC,
     CLASS_OF,
@@ -90,8 +91,10 @@ def split(state, roster, tallies, slot, addressed):
 
 
 @jit
-def merge(state, roster, tallies, now):
+def merge(state, table, roster, tallies, now):
     """Join classes whose states have become equal."""
+    for i in range(roster[N_CLASSES]):
+        advance(state, table, roster[LEADERS + i] * WORDS, now, 0)
     i = 0
     while i < roster[N_CLASSES]:
         a = roster[LEADERS + i]
@@ -115,7 +118,7 @@ def merge(state, roster, tallies, now):
 
 
 @jit
-def merge_now_and_then(state, roster, tallies, now):
+def merge_now_and_then(state, table, roster, tallies, now):
     """After a blocking instruction: try to join classes, less often the more often it was in vain."""
     if roster[N_CLASSES] == 1:
         return
@@ -123,6 +126,6 @@ def merge_now_and_then(state, roster, tallies, now):
     if roster[MERGE_WAIT] > 0:
         return
     before = roster[N_CLASSES]
-    merge(state, roster, tallies, now)
+    merge(state, table, roster, tallies, now)
     roster[MERGE_FAILURES] = roster[MERGE_FAILURES] + 1 if roster[N_CLASSES] == before else 0
     roster[MERGE_WAIT] = 1 << min(roster[MERGE_FAILURES], 3)

@@ -65,30 +65,35 @@ def all_closed(state, base, cyc):
 
 
 @jit
-def refresh_before(state, table, base, cyc):
-    """Send every all-bank refresh that falls due up to `cyc`; whether one was sent."""
-    sent = False
-    while cyc >= state[base + DUE]:
-        due = state[base + DUE]
-        if state[base + UNIFORM] != -1:
-            at = max(due, state[base + CURSOR], state[base + READY + PREA])
-            issue(state, table, base, PREA, 0, at)
-            all_closed(state, base, at)
-        at = max(due, state[base + CURSOR], state[base + READY + REFAB])
-        issue(state, table, base, REFAB, 0, at)
-        state[base + DUE] = due + table[T_REFI]
-        sent = True
-    return sent
+def refresh(state, table, base, until):
+    """Go on with the refresh that is due, up to (not including) cycle `until`: close all banks, then refresh them.
+
+    Nothing else is issued meanwhile: where the refresh has to wait, the channel's cursor moves to `until`.
+    """
+    if state[base + UNIFORM] != -1:
+        cyc = max(state[base + DUE], state[base + CURSOR], state[base + READY + PREA])
+        if cyc >= until:
+            state[base + CURSOR] = until
+            return
+        issue(state, table, base, PREA, 0, cyc)
+        all_closed(state, base, cyc)
+    cyc = max(state[base + DUE], state[base + CURSOR], state[base + READY + REFAB])
+    if cyc >= until:
+        state[base + CURSOR] = until
+        return
+    issue(state, table, base, REFAB, 0, cyc)
+    state[base + DUE] += table[T_REFI]
 
 
 @jit
-def idle_until(state, table, base, cyc):
-    """A channel with nothing to do reaches `cyc`: refreshes happen when due, and the write-mode rule sees no reads."""
-    if state[base + DUE] < cyc:
-        refresh_before(state, table, base, cyc - 1)
-    if state[base + CURSOR] < cyc:
-        state[base + WRITE_MODE] = 1
-        state[base + CURSOR] = cyc
+def idle_until(state, table, base, until):
+    """A channel with nothing to do reaches `until`: refreshes happen when due, else the write-mode rule sees no reads."""
+    while state[base + CURSOR] < until:
+        if state[base + DUE] <= state[base + CURSOR]:
+            refresh(state, table, base, until)
+        else:
+            state[base + WRITE_MODE] = 1
+            state[base + CURSOR] = min(until, state[base + DUE])
 
 
 @jit

@@ -8,7 +8,7 @@ from simulator.kernels.aim_commands import (
     needed_one,
     push_reply,
     ready_one,
-    refresh_before,
+    refresh,
     settle_rows,
 )
 from simulator.kernels.aim_plain import advance, closing_is_suppressed, issue_active_before
@@ -82,14 +82,13 @@ def open_for(state, table, base, opcode, bank, row):
         )
         if state[base + N_ACTIVE] > 0:
             suppressed = (command == PRE or command == PREA) and closing_is_suppressed(state, base, command, bank)
-            if issue_active_before(state, table, base, NEVER if suppressed else cyc):
-                continue
             if suppressed:
-                # Nothing active can go before the refresh that closes all banks anyway.
-                refresh_before(state, table, base, state[base + DUE])
+                # Until nothing active waits any more, or a refresh closes all banks anyway.
+                cyc = NEVER
+            if issue_active_before(state, table, base, cyc):
                 continue
         if cyc >= state[base + DUE]:
-            refresh_before(state, table, base, cyc)
+            refresh(state, table, base, NEVER)
             continue
         if table[T_REGISTER + opcode] != state[base + MODE]:
             issue(state, table, base, TMOD, 0, cyc)
@@ -144,9 +143,12 @@ def columns(state, table, base, opcode, n, bank, row, closed_form):
 @jit
 def synchronise(state, table, base):
     """SYNC or EOC in one channel: returns the cycle of its reply, which waits for writes issued meanwhile."""
-    cyc = state[base + CURSOR]
-    while issue_active_before(state, table, base, cyc):
+    while True:
         cyc = state[base + CURSOR]
+        if cyc >= state[base + DUE]:
+            refresh(state, table, base, NEVER)
+        elif not issue_active_before(state, table, base, cyc):
+            break
     state[base + AIM_LAST] = cyc
     state[base + CURSOR] = cyc + 1
     state[base + AIM_INDEX] += 1
@@ -155,7 +157,9 @@ def synchronise(state, table, base):
     n_reads = state[base + COUNTS + table[T_FINAL + R_MEM]]
     while True:
         reply = max(earliest, state[base + WRITES_DONE] + 1)
-        if not issue_active_before(state, table, base, reply - 1):
+        if state[base + CURSOR] < reply and state[base + CURSOR] >= state[base + DUE]:
+            refresh(state, table, base, reply)
+        elif not issue_active_before(state, table, base, reply - 1):
             break
     # Replies of reads that were issued meanwhile leave after this one.
     n_reads = state[base + COUNTS + table[T_FINAL + R_MEM]] - n_reads

@@ -6,7 +6,7 @@ from simulator.kernels.aim_commands import (
     needed_one,
     push_reply,
     ready_one,
-    refresh_before,
+    refresh,
     settle_rows,
 )
 from simulator.kernels.aim_state import (
@@ -141,7 +141,8 @@ def advance(state, table, base, until, stop_at):
             return
         if cyc >= until:
             return
-        if refresh_before(state, table, base, cyc):
+        if cyc >= state[base + DUE]:
+            refresh(state, table, base, until)
             continue
         k, soonest = pick(state, table, base, QUEUE_ACTIVE, n_active, cyc)
         if k >= 0:
@@ -168,13 +169,14 @@ def advance(state, table, base, until, stop_at):
 
 @jit
 def issue_active_before(state, table, base, cyc):
-    """Let active plain requests that are ready no later than `cyc` go first; whether one command was issued."""
+    """Let active plain requests that are ready no later than `cyc` go first; whether one command was issued.
+
+    None is issued once a refresh is due.
+    """
     n_active = state[base + N_ACTIVE]
-    if n_active == 0:
-        return False
     now = state[base + CURSOR]
-    if refresh_before(state, table, base, now):
-        return True
+    if n_active == 0 or now > cyc or now >= state[base + DUE]:
+        return False
     k, soonest = pick(state, table, base, QUEUE_ACTIVE, n_active, now)
     if k < 0:
         if soonest > cyc or soonest >= state[base + DUE]:
@@ -198,11 +200,14 @@ def is_hit(state, table, base, opcode, bank, row, cyc):
 
 
 @jit
-def queue_plain(state, table, base, opcode, bank, row, cyc):
-    """One plain read or write in one channel, offered at `cyc`; returns the cycle in which it is queued."""
-    cyc = max(cyc, state[base + AIM_LAST] + 1)
+def queue_plain(state, table, base, opcode, bank, row, offered, is_last):
+    """One plain read or write in one channel, offered in a cycle; returns the cycle in which it is queued.
+
+    `is_last`: the dispatcher hands out nothing more in the cycle in which it was offered.
+    """
+    cyc = max(offered, state[base + AIM_LAST] + 1)
     advance(state, table, base, cyc, 0)
-    if is_hit(state, table, base, opcode, bank, row, cyc):
+    if (is_last or cyc > offered) and is_hit(state, table, base, opcode, bank, row, cyc):
         finish_plain(state, table, base, opcode, bank, cyc)
         state[base + WRITE_MODE] = 1 if opcode == W_MEM else 0
         return cyc
