@@ -87,7 +87,7 @@ def refresh(state, table, base, until):
 
 @jit
 def idle_until(state, table, base, until):
-    """A channel with nothing to do reaches `until`: refreshes happen when due, else the write-mode rule sees no reads."""
+    """A channel with nothing to do reaches `until`: refreshes when due, else the write-mode rule finds no reads."""
     while state[base + CURSOR] < until:
         if state[base + DUE] <= state[base + CURSOR]:
             refresh(state, table, base, until)

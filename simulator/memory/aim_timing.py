@@ -31,6 +31,7 @@ class AimControllerRules:
 
 def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControllerRules) -> NDArray[np.int64]:
     """Pack rule matrices (int64[18, 18] per level) and controller rules into int64[TABLE_WORDS]."""
+    _check(rules)
     table = np.zeros(layout.TABLE_WORDS, np.int64)
     n = len(Command)
     never = -layout.NEVER
@@ -53,6 +54,12 @@ def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControll
     # A command without rules below channel level reads a place that no rule ever raises.
     table[layout.T_LOCAL : layout.T_LOCAL + n] = layout.N_LOCAL - 1
     table[layout.T_LOCAL + local] = np.arange(len(local))
+    longest = [int(value) for value in np.unique(channel[: layout.REFAB])[-4:]]
+    if rules.n_refi and rules.n_refi < channel[layout.REFAB].max() + sum(longest):
+        raise ConfigError(
+            f"n_refi is {rules.n_refi} clocks, in which a row cannot be opened and used between two refreshes",
+            remedy="choose a longer interval, or a shorter n_rfc",
+        )
     own = np.stack([np.diagonal(matrix) for matrix in (channel, group, bank)])
     table[layout.T_PITCH : layout.T_PITCH + n] = np.maximum(own.max(axis=0), 1)
     for opcode, instruction in INSTRUCTIONS.items():
@@ -68,6 +75,20 @@ def kernel_table(matrices: Mapping[Level, NDArray[np.int64]], rules: AimControll
     table[layout.T_REFI] = rules.n_refi
     table[layout.T_WIDTH] = rules.dispatcher_width
     return table
+
+
+def _check(rules: AimControllerRules) -> None:
+    """Refuse controllers that would stand still, and queues for which the kernel has no room."""
+    if not 1 <= rules.queue_entries <= layout.MAX_ENTRIES:
+        raise ConfigError(f"queue_entries is {rules.queue_entries}", remedy=f"choose 1 to {layout.MAX_ENTRIES}")
+    if rules.dispatcher_width < 1:
+        raise ConfigError(f"dispatcher_width is {rules.dispatcher_width}", remedy="choose at least 1 a clock")
+    if not 1 <= rules.write_low_watermark <= rules.write_high_watermark + 1:
+        raise ConfigError(
+            f"write_low_watermark is {rules.write_low_watermark} with a write_high_watermark of "
+            f"{rules.write_high_watermark}: reads and writes would never or always take turns",
+            remedy="choose a low mark of at least 1 and not above the high one",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,9 @@ def burst_runs(draw: st.DrawFn, n_channels: int) -> tuple[list[int], list[list[i
 
 
 @st.composite
-def programs(draw: st.DrawFn, n_channels: int, max_runs: int = 24) -> AimProgram:
+def programs(draw: st.DrawFn, n_channels: int, *, max_runs: int = 24, with_bursts: bool = True) -> AimProgram:
     """Random programs of every instruction, with few rows so that hits and conflicts are common."""
-    run = st.one_of(aim_runs(n_channels), burst_runs(n_channels))
+    run = st.one_of(aim_runs(n_channels), burst_runs(n_channels)) if with_bursts else aim_runs(n_channels)
     drawn = draw(st.lists(run, min_size=0, max_size=max_runs))
     runs, targets = [], []
     for fields, own in drawn:
@@ -138,3 +138,54 @@ def controllers(draw: st.DrawFn) -> AimControllerRules:
         dispatcher_width=draw(st.sampled_from((1, 1, 1, 2, 3, 4))),
         n_refi=draw(st.sampled_from((0, 0, 700, 1500, 7800))),
     )
+
+
+def wild_program(rng: np.random.Generator, n_channels: int) -> AimProgram:
+    """A longer random program, without shrinking: up to 60 runs, half of them bursts."""
+    runs: list[list[int]] = []
+    targets: list[list[int]] = []
+    everyone = (1 << n_channels) - 1
+    for _ in range(rng.integers(1, 60)):
+        row = int(rng.integers(3))
+        if rng.random() < 0.5:
+            opcode = int(rng.choice(COLUMN_OPCODES + SINGLE_OPCODES))
+            is_long = opcode in COLUMN_OPCODES and rng.random() < 0.5
+            n_columns = int(rng.integers(1, 201 if is_long else 5)) if opcode in COLUMN_OPCODES else 1
+            one = 1 << int(rng.integers(n_channels))
+            mask = int(rng.choice([everyone, everyone, everyone, one, int(rng.integers(1, everyone + 1))]))
+            repeat = 1 if is_long or rng.random() < 0.6 else int(rng.integers(1, 41))
+            mask = one if opcode == Opcode.WR_ABK else mask
+            runs.append([opcode, n_columns, mask, int(rng.integers(16)), row, repeat, int(rng.integers(2)), 0, 0])
+        else:
+            n_channels_used, n_banks_used = int(rng.choice([1, n_channels])), int(rng.choice([1, 2, 16]))
+            own = [
+                [int(rng.integers(n_channels_used)), int(rng.integers(n_banks_used))]
+                for _ in range(rng.integers(1, 13))
+            ]
+            if rng.random() < 0.3:
+                own = [[channel, bank] for bank in range(0, n_banks_used, 2) for channel in range(n_channels)]
+            rounds = int(rng.integers(1, 4)) if rng.random() < 0.7 else int(rng.integers(1, 80))
+            opcode = int(rng.choice([Opcode.W_MEM, Opcode.R_MEM]))
+            runs.append([opcode, 1, 0, 0, row, rounds, 0, len(targets), len(own)])
+            targets += own
+    runs.append([Opcode.EOC, 1, 0, 0, 0, 1, 0, 0, 0])
+    ends = (len(runs) // 2, len(runs))
+    return AimProgram(np.array(runs, np.int64), np.array(targets, np.int64).reshape(-1, 2), ("first", "second"), ends)
+
+
+def wild_rules(rng: np.random.Generator) -> AimControllerRules:
+    """A controller drawn like those of `controllers`, and a few stranger ones."""
+    depths = ((33, 7, 25), (33, 7, 25), (33, 7, 25), (4, 1, 2), (8, 3, 6), (64, 7, 25), (1, 1, 0))
+    queue_entries, low, high = depths[rng.integers(len(depths))]
+    return AimControllerRules(
+        queue_entries=queue_entries,
+        write_low_watermark=low,
+        write_high_watermark=high,
+        dispatcher_width=int(rng.choice([1, 1, 1, 2, 3, 4])),
+        n_refi=int(rng.choice([0, 0, 700, 1500, 7800])),
+    )
+
+
+def program_of(*lines: tuple[int, int, int, int, int]) -> AimProgram:
+    """A program of single lines (opcode, columns, mask, bank, row), ended with EOC."""
+    return AimProgram.from_lines(np.array([*lines, (Opcode.EOC, 1, 0, 0, 0)], np.int64))

@@ -1,4 +1,4 @@
-"""The AiM device cycle by cycle, written from the rules in words: the slow twin that the event-driven kernel must equal.
+"""The AiM device cycle by cycle, written from the rules in words: the slow twin that the timing kernel must equal.
 
 Every cycle of every channel is visited and nothing is skipped. Plain Python (run it on micro cases); `compiled()` gives
 the same functions through numba for whole blocks.
@@ -79,9 +79,9 @@ class Device(NamedTuple):
 def run_device(lines, n_channels, rules, controller, log):
     """Tick the device until the EOC reply.
 
-    lines int64[n, 5] (opcode, columns, mask, bank, row), the last one EOC. rules int64[3, 18, 18]: at channel, bank-group
-    and bank level, cycles that must pass from a row's command to a column's command (negative: no rule). log int64[m, 4]
-    takes the first m commands as (cycle, channel, command, bank).
+    lines int64[n, 5] (opcode, columns, mask, bank, row), the last one EOC. rules int64[3, 18, 18]: at channel,
+    bank-group and bank level, cycles that must pass from a row's command to a column's (negative: no rule). log
+    int64[m, 4] takes the first m commands as (cycle, channel, command, bank).
     Returns (cycles, counts int64[n_channels, 18], cycles with a row open int64[n_channels], commands logged).
     """
     device = new_device(n_channels, rules, controller, log)
@@ -252,7 +252,9 @@ def serve(device, controller, ch, cycle):
     command = needed(device, ch, q, index)
     for k in range(device.size[ch, ACTIVE]):
         # No precharge may close a bank for which an activated request waits.
-        if command == PREA or (command == PRE and device.queue[ch, ACTIVE, k, BANK] == device.queue[ch, q, index, BANK]):
+        if command == PREA or (
+            command == PRE and device.queue[ch, ACTIVE, k, BANK] == device.queue[ch, q, index, BANK]
+        ):
             return
     if IS_REGISTER_MODE[device.queue[ch, q, index, OP]] != device.register_mode[ch]:
         device.register_mode[ch] = 1 - device.register_mode[ch]
