@@ -38,7 +38,9 @@ def test_an_exported_trace_replays_in_the_same_cycles(
     assert replayed["metrics"]["host_instructions"] == len(lines)
 
 
-def test_refresh_goes_with_the_part(sim: Callable[..., Any], run_json: Call, replay_json: Call, repo_root: Path) -> None:
+def test_refresh_goes_with_the_part(
+    sim: Callable[..., Any], run_json: Call, replay_json: Call, repo_root: Path
+) -> None:
     sets = {
         "workload.model": "llama2-7b",
         "system.n_devices": 8,
