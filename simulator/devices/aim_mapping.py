@@ -203,14 +203,18 @@ def append_key_value(
 def attention_score(
     builder: AimProgramBuilder, geometry: AimGeometry, n_banks: int, shape: AttentionShape, context: int, row: int
 ) -> None:
-    """Scores of one query against the keys of `context` tokens, token t's keys lying in bank t mod `n_banks`."""
+    """Scores of one query against the keys of `context` tokens, token t's keys lying in bank t mod `n_banks`.
+
+    The last, partly filled round of banks addresses only the channels that hold one of its tokens; where the banks are
+    those of several devices, all channels (so the reference's means over contexts, at which 24 of 32 would do, say).
+    """
     rows_per_token = shape.key_rows_per_token(geometry)
     heads_per_row = shape.heads_per_row(geometry)
     n_full, n_rest = divmod(context, n_banks)
-    # The last, partly filled chunk of tokens addresses only the channels that hold one of its tokens.
+    is_spread = n_banks > geometry.n_channels * geometry.n_banks
     chunks = [(replicated_mask(geometry, n_banks), np.arange(n_full))]
     if n_rest:
-        chunks.append((replicated_mask(geometry, n_rest), np.array([n_full])))
+        chunks.append((replicated_mask(geometry, n_banks if is_spread else n_rest), np.array([n_full])))
     for key_row in range(rows_per_token):
         heads = min(heads_per_row, shape.n_kv_heads - key_row * heads_per_row)
         for mask, chunk in chunks:
