@@ -1,9 +1,8 @@
-"""The AiM device: every detail gives the same result, which is the tick-by-tick twin's, and the closed forms hold."""
+"""The AiM device: every detail gives the same result, and the closed forms hold."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 import pytest
@@ -14,13 +13,10 @@ from simulator.core.errors import ConfigError
 from simulator.devices.aim_device import AimDevice
 from simulator.memory.aim_isa import Command, Opcode
 from simulator.memory.aim_timing import AimTiming
-from simulator.memory.timing import rule_matrices
-from tests.twins import aim_tick
 
 from .aim_parts import Line, aim_device, instructions, program_of
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 ALL = (1 << 32) - 1
 
 
@@ -43,26 +39,6 @@ def test_every_detail_gives_the_same(data: st.DataObject, n: int, refresh: bool,
     full, by_class, fast = (device.time(program, detail) for detail in ("full", "class", "fast"))
     assert_equal(full, by_class)
     assert_equal(full, fast)
-
-
-@cache
-def _rules() -> tuple[np.ndarray, ...]:
-    config = aim_device().config
-    matrices = rule_matrices(config.rules, config.timing, [command.name for command in Command])
-    n = aim_tick.N_COMMANDS
-    return tuple(np.ascontiguousarray(matrices[level][:n, :n]) for level in ("channel", "bank_group", "bank"))
-
-
-@SLOW
-@given(st.data(), st.integers(1, 3))
-def test_the_twin_that_ticks_every_cycle(data: st.DataObject, n: int) -> None:
-    """The event-driven kernel against plain Python written from the rules in words."""
-    lines = data.draw(instructions(n, max_size=6))
-    timing = aim_device({"organisation.n_channels": n}).time(program_of(lines))
-    columns = [np.array(column) for column in zip(*lines, (int(Opcode.EOC), 1, 0, 0, 0), strict=True)]
-    cycles, counts = aim_tick.run_device(*columns, n, 16, *_rules())
-    assert timing.cycles == cycles
-    np.testing.assert_array_equal(timing.commands[:, : aim_tick.N_COMMANDS], counts)
 
 
 @QUICK
@@ -153,7 +129,6 @@ LONG: dict[str, list[Line]] = {
 }
 
 
-@pytest.mark.xfail(reason="no timing rule makes anything wait for the refresh: n_rfc is never used")
 @pytest.mark.parametrize("case", LONG)
 def test_refresh_takes_its_time(case: str) -> None:
     """One all-bank refresh every n_refi clocks stops a channel for n_rfc and closes its rows."""
@@ -166,7 +141,6 @@ def test_refresh_takes_its_time(case: str) -> None:
     assert 0.95 * 240 * n_refreshes <= added <= (240 + 2 * (54 + 32 + 56)) * n_refreshes
 
 
-@pytest.mark.xfail(reason="no timing rule makes anything wait for the refresh: n_rfc is never used")
 def test_a_longer_refresh_costs_more() -> None:
     program = program_of(LONG["rows"])
     cycles = [aim_device({"refresh": True, "timing.n_rfc": n}).time(program).cycles for n in (200, 520)]

@@ -52,7 +52,7 @@ def test_a_block_and_a_query(model: str, config: str, run_json: Call) -> None:
     assert metrics["prefill_throughput_tokens_per_s"] > metrics["decode_throughput_tokens_per_s"]
     assert metrics["token_latency_ms"] > block["token_latency_ms"]
     assert metrics["energy_mj_per_token"] > 0
-    shares = query["breakdown"]["time_by_operator_ms"]
+    shares = query["breakdown"]["token_time_by_operator_ms"]
     assert sum(shares.values()) == pytest.approx(metrics["token_latency_ms"], rel=1e-9)
     assert ("router" in shares) is (spec.n_experts > 0)
     assert ("rope" in shares) is (spec.position == "rope")
