@@ -227,3 +227,9 @@ def test_a_row_reaches_56_per_cent_of_the_peak() -> None:
 def test_a_refresh_interval_that_leaves_no_time_is_refused(n_refi: int) -> None:
     with pytest.raises(ConfigError):
         aim_device({"refresh": True, "timing.n_refi": n_refi})
+
+
+@pytest.mark.xfail(reason="zero is taken: write mode then never ends, reads are never sent, and the kernel never returns")
+def test_a_write_mode_that_never_ends_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        aim_device({"write_low_watermark": 0})
