@@ -48,7 +48,10 @@ def run(
     sets: SetOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write tables only, no plots.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Write timeline.pftrace, which ui.perfetto.dev opens.")
+    ] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write tables only, no report.html.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a system on a workload or a request trace.
@@ -79,6 +82,7 @@ def run(
             seed=seed,
             out=out,
             report=not no_report,
+            timeline=timeline,
             command=invocation(context).command,
         )
     show_run(sys.stdout, record, run_dir, as_json=as_json)

@@ -100,6 +100,11 @@ class Series:
     y: NDArray[np.float64]
     stepped: bool = False
 
+    @classmethod
+    def of(cls, x_name: str, x: ArrayLike, y: ArrayLike, *, scale_x: float = 1.0, stepped: bool = False) -> Series:
+        """A series from anything that numpy reads as numbers, its x times `scale_x`."""
+        return cls(x_name, np.asarray(x, np.float64) * scale_x, np.asarray(y, np.float64), stepped)
+
 
 @dataclass(slots=True)
 class RunRecord:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 NO_ARGUMENT = -1
 """An argument that a slice does not have."""
@@ -138,5 +140,5 @@ class TimelineDraft:
         return Timeline(tuple(self._tracks), tuple(self._names), slices, dict(self._details), tuple(self._counters))
 
 
-def _joined(columns: Sequence[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
+def _joined(columns: Sequence[NDArray[_Number]], dtype: type[_Number]) -> NDArray[_Number]:
     return np.concatenate(columns) if columns else np.empty(0, dtype)

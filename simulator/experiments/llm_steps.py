@@ -7,25 +7,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.contracts.results import Bound, RunRecord, Scalar, StepResult, Table
+import numpy as np
+
+from simulator.contracts.results import Bound, RunRecord, Scalar, Series, StepResult, Table
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.settings import Settings
+from simulator.experiments.timelines import query_timeline, step_timeline
 from simulator.workload.batch import Batch
 
 PS_PER_S = 1e12
+# What a reader looks at first, as far as the run has it.
+KEY_METRICS = ("throughput_tokens_per_s", "query_latency_s", "step_time_ms", "token_latency_ms", "time_us",
+               "energy_mj_per_token", "energy_mj", "power_w", "device_cycles")  # fmt: skip
+N_KEY_METRICS = 5
 
 
-def run_llm(settings: Settings) -> RunRecord:
-    """The record of the workload that the configuration asks for."""
+def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
+    """The record of the workload that the configuration asks for, with a timeline if that is asked for too."""
     workload = settings.workload
     if workload.phase is not None:
-        return run_step(settings)
+        return run_step(settings, timeline=timeline)
     if workload.scope == "query":
-        return run_query(settings)
-    return run_part(settings)
+        return run_query(settings, timeline=timeline)
+    return run_part(settings, timeline=timeline)
 
 
-def run_part(settings: Settings) -> RunRecord:
+def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One token, one block or a part of one (`workload.scope`) at `workload.context`."""
     workload, system = settings.workload, settings.system()
     scope = workload.scope
@@ -63,10 +70,14 @@ def run_part(settings: Settings) -> RunRecord:
         headline += (
             f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
         )
-    return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
+    record = _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
+    if timeline:
+        what = "token" if scope in ("token", "block") else scope
+        record.timeline = step_timeline(record.system, f"{what} at context {context:,}", step)
+    return record
 
 
-def run_step(settings: Settings) -> RunRecord:
+def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One step of a batch (`workload.phase`, `batch`, `context`)."""
     workload = settings.workload
     if workload.scope not in ("query", "token"):
@@ -92,7 +103,11 @@ def run_step(settings: Settings) -> RunRecord:
         f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
         f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
     )
-    return _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+    record = _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+    if timeline:
+        label = f"{workload.phase} of {workload.batch} x {context:,} positions"
+        record.timeline = step_timeline(record.system, label, step)
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +130,19 @@ class Phase:
         """Sum over tokens."""
         return sum(value(step) * n for step, n in zip(self.steps, self.tokens, strict=True))
 
+    def runs(self, first: int) -> list[tuple[int, int, StepResult]]:
+        """(first context, tokens, step of one of them) of each sampled step, where the phase begins at `first`."""
+        runs = []
+        for step, n in zip(self.steps, self.tokens, strict=True):
+            runs.append((first, int(n), step))
+            first += int(n)
+        return runs
+
     def __add__(self, other: Phase) -> Phase:
         return Phase([*self.steps, *other.steps], [*self.tokens, *other.tokens])
 
 
-def run_query(settings: Settings) -> RunRecord:
+def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
     workload = settings.workload
     system = settings.system(workload.context_step)
@@ -147,7 +170,23 @@ def run_query(settings: Settings) -> RunRecord:
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )
     weighted = list(zip(both.steps, both.tokens, strict=True))
-    return _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+    record = _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+    record.series = _by_context(both)
+    if timeline:
+        phases = (("prefill", prefill.runs(1)), ("decode", decode.runs(prompt + 1)))
+        record.timeline = query_timeline(record.system, [(name, runs) for name, runs in phases if runs])
+    return record
+
+
+def _by_context(query: Phase) -> dict[str, Series]:
+    """What a token costs at each sampled context; a sample stands for the contexts up to its own."""
+    contexts = np.cumsum(query.tokens)
+    curves: dict[str, list[float]] = {
+        "token_latency_ms": [step.latency_ps / 1e9 for step in query.steps],
+        "throughput_tokens_per_s": [PS_PER_S / step.interval_ps for step in query.steps],
+        "energy_mj_per_token": [step.energy.total_pj / 1e9 for step in query.steps],
+    }
+    return {name: Series.of("context_tokens", contexts, values) for name, values in curves.items()}
 
 
 def _phases(system: Any, prompt: int, total: int, context_step: int) -> tuple[Phase, Phase]:
@@ -245,6 +284,7 @@ def _record(
         headlines=headlines,
         notes=tuple(notes),
         operators=_operator_table(by_operator, longest.bounds),
+        key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
     )
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.contracts.results import RunRecord, Scalar
+from simulator.contracts.results import Distribution, RunRecord, Scalar, Series
 from simulator.experiments.settings import Settings
+from simulator.experiments.timelines import serving_timeline
 from simulator.serving.capacity import KvCapacity
 from simulator.serving.pipeline import serve
 from simulator.serving.requests import Requests
+from simulator.serving.results import ServingResult
 from simulator.workload.requests import RequestTrace
 from simulator.workload.traces import TraceOptions, read_trace
+
+KEY_METRICS = ("throughput_tokens_per_s", "ttft_ms_p50", "e2e_ms_p50", "offered_load_frac", "energy_mj_per_token")
+_MS_PER_PS, _S_PER_PS = 1e-9, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ def load_trace(settings: Settings, request: TraceRequest) -> RequestTrace:
     return read_trace(request.path, request.format, options)
 
 
-def run_trace(settings: Settings, request: TraceRequest) -> tuple[RunRecord, dict[str, str]]:
-    """Serve a trace; returns the record and the trace's checksum by path."""
+def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = False) -> tuple[RunRecord, dict[str, str]]:
+    """Serve a trace; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
     trace = load_trace(settings, request)
     system = settings.system(settings.workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
@@ -82,5 +87,27 @@ def run_trace(settings: Settings, request: TraceRequest) -> tuple[RunRecord, dic
         headlines=(headline, detail),
         notes=tuple(trace.notes),
         requests=result.table(),
+        key_metrics=KEY_METRICS,
+        distributions=_distributions(result),
+        series=_series(result),
+        timeline=serving_timeline(result) if timeline else None,
     )
     return record, {str(trace.path): trace.checksum}
+
+
+def _distributions(result: ServingResult) -> dict[str, Distribution]:
+    """Latencies in ms: over requests, and over tokens where they are times between tokens."""
+    samples = {"ttft": result.ttft_ps, "tpot": result.tpot_ps, "e2e": result.e2e_ps, "queueing": result.queueing_ps}
+    found = {f"{name}_ms": Distribution.of(times, scale=_MS_PER_PS) for name, times in samples.items()}
+    found["tbt_ms"] = Distribution.of(result.token_gaps.values, result.token_gaps.counts, scale=_MS_PER_PS)
+    order = ("ttft_ms", "e2e_ms", "queueing_ms", "tpot_ms", "tbt_ms")
+    return {name: found[name] for name in order if len(found[name].values)}
+
+
+def _series(result: ServingResult) -> dict[str, Series]:
+    """Waiting requests and slots in use over time."""
+    levels = {"queue_length_requests": result.queue_lengths(), "slots_in_use": result.slots_in_use()}
+    return {
+        name: Series.of("time_s", times, level, scale_x=_S_PER_PS, stepped=True)
+        for name, (times, level) in levels.items()
+    }

@@ -39,9 +39,11 @@ class PlannedRun:
         digest = hashlib.sha256(key.encode()).hexdigest()
         return default_run_path(self.config, f"{settings.model.name}-{shape}", digest)
 
-    def perform(self) -> tuple[RunRecord, Mapping[str, str]]:
-        """Simulate; returns the record and the trace's checksum by path."""
-        return (run_llm(self.settings), {}) if self.request is None else run_trace(self.settings, self.request)
+    def perform(self, *, timeline: bool = False) -> tuple[RunRecord, Mapping[str, str]]:
+        """Simulate; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
+        if self.request is None:
+            return run_llm(self.settings, timeline=timeline), {}
+        return run_trace(self.settings, self.request, timeline=timeline)
 
     def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
         """What the manifest says that the run was made from."""
@@ -91,6 +93,7 @@ def run_command(
     seed: int | None = None,
     out: str | Path | None = None,
     report: bool = True,
+    timeline: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[RunRecord, Path]:
     """Run a configuration and write its run directory; returns the record and the directory.
@@ -102,5 +105,5 @@ def run_command(
         jitter=jitter, sets=sets, seed=seed,
     )  # fmt: skip
     target = run_target(out, planned.default_directory)
-    record, checksums = planned.perform()
-    return record, write_run(target, record, planned.inputs(command, checksums), provenance())
+    record, checksums = planned.perform(timeline=timeline)
+    return record, write_run(target, record, planned.inputs(command, checksums), provenance(), report=report)

@@ -1,10 +1,11 @@
 """A timeline as a Perfetto trace: one track per resource, slices nested, opened by https://ui.perfetto.dev.
 
-Perfetto counts time in whole nanoseconds. Every begin and end is rounded down to one, which keeps order and nesting; a slice that
-does not begin and end on whole nanoseconds says its exact `start_ps` and `duration_ps` among its arguments. A slice without length
-becomes an instant.
+Perfetto counts time in whole nanoseconds. Every begin and end is rounded down to one, which keeps order and nesting;
+where some are not whole, every slice says its exact `start_ps` and `duration_ps` among its arguments. A slice without
+length becomes an instant.
 
-Source: Perfetto's published protobuf definitions (trace_packet, track_event, track_descriptor, interned_data, debug_annotation).
+Source: Perfetto's published protobuf definitions (trace_packet, track_event, track_descriptor, interned_data and
+debug_annotation).
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _counter_events(counter: Counter, uuid: int) -> bytes:
     n = len(counter.time_ps)
     if not n:
         return b""
-    fields = [
+    fields: list[Field] = [
         Numbers(_TYPE, np.full(n, _COUNTER_EVENT)),
         Numbers(_TRACK_UUID, np.full(n, uuid)),
         Numbers(_COUNTER_VALUE, counter.value),

@@ -1,9 +1,9 @@
 """Protobuf messages by the million: fields as columns, laid out with a few array operations a field.
 
-A message is a list of fields; a field is a varint column, bytes by a column's number, or a message of its own. Lengths are summed
-from the inside out, then every byte is put in its place.
+A message is a list of fields; a field is a column of varints, ready-made bytes chosen by a column, or a message of its
+own. Lengths are summed from the inside out, then every byte is put in its place.
 
-Source: the protocol buffers' wire format (varint, length-delimited). Not modelled: negative numbers, floats, packed fields.
+Source: the protocol buffers' wire format. Not modelled: negative numbers, floats, packed fields.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class Choice:
 
     def lengths(self) -> NDArray[np.int64]:
         """Bytes of the field in each message."""
-        return np.array([len(choice) for choice in self.choices], np.int64)[self.which]
+        lengths: NDArray[np.int64] = np.array([len(choice) for choice in self.choices], np.int64)[self.which]
+        return lengths
 
     def put(self, out: NDArray[np.uint8], at: NDArray[np.int64]) -> None:
         """Copy the chosen bytes; one array operation per byte of the longest choice."""
