@@ -48,6 +48,9 @@ def run(
     sets: SetOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
+    error_bars: Annotated[
+        bool, typer.Option("--error-bars", help="Also run the ends of every range that a parameter states.")
+    ] = False,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Write timeline.pftrace, which ui.perfetto.dev opens.")
     ] = False,
@@ -78,7 +81,7 @@ def run(
             qps=qps,
             time_scale=time_scale,
             jitter=jitter,
-            sets=tuple(sets or ()),
+            sets=(*(sets or ()), *(("run.error_bars=true",) if error_bars else ())),
             seed=seed,
             out=out,
             report=not no_report,

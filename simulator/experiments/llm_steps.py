@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.contracts.results import Bound, RunRecord, Scalar, Series, StepResult, Table
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
 from simulator.core.errors import ConfigError, WorkloadError
+from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline, step_timeline
 from simulator.workload.batch import Batch
@@ -245,37 +246,13 @@ def _record(
     comparison: dict[str, Scalar] | None = None,
 ) -> RunRecord:
     """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
-    weight = sum(factor for _, factor in weighted)
-    resources = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
-    by_resource: dict[str, float] = {}
-    by_operator: dict[str, float] = {}
-    by_component: dict[str, float] = {}
-    for step, factor in weighted:
-        share = factor / weight / 1e9
-        for name, busy in step.schedule.resource_busy_ps().items():
-            by_resource[resources.get(name, name)] = by_resource.get(resources.get(name, name), 0.0) + busy * share
-        for name, busy in step.schedule.operator_ps().items():
-            if busy:
-                by_operator[name] = by_operator.get(name, 0.0) + busy * share
-        for name, energy in step.energy.by_component().items():
-            by_component[name] = by_component.get(name, 0.0) + energy * share
     # The means are over tokens, but for a part of a block, and for a step of many tokens.
-    per = "token_" if what in ("query", "token", "block") else ""
-    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
-    breakdown: dict[str, dict[str, Scalar]] = {
-        f"{per}time_by_resource_ms": dict(by_resource),
-        f"{per}time_by_operator_ms": dict(by_operator),
-        "bound_by_operator": {
-            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
-            for name, bound in longest.bounds.items()
-            if name in by_operator
-        },
-        f"{per}energy_by_component_mj": dict(by_component),
-    }
-    breakdown.update(longest.breakdown)
+    parts = mean_breakdown(weighted, "token_" if what in ("query", "token", "block") else "")
+    breakdown = dict(parts.breakdown)
+    breakdown.update(parts.longest.breakdown)
     if comparison:
         breakdown["other_accounting"] = comparison
-    notes = [text for text in (note, _in_words(comparison, metrics), *longest.notes) if text]
+    notes = [text for text in (note, _in_words(comparison, metrics), *parts.longest.notes) if text]
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
@@ -283,7 +260,7 @@ def _record(
         breakdown=breakdown,
         headlines=headlines,
         notes=tuple(notes),
-        operators=_operator_table(by_operator, longest.bounds),
+        operators=parts.operators,
         key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
     )
 
@@ -301,13 +278,3 @@ def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | flo
         value = float(comparison[name])
         parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
     return f"{comparison['accounting']} accounting of the same commands gives " + ", ".join(parts)
-
-
-def _operator_table(by_operator: dict[str, float], bounds: dict[str, Bound]) -> Table:
-    total = sum(by_operator.values())
-    rows = []
-    for name, time_ms in by_operator.items():
-        bound = bounds.get(name)
-        limit = (bound.constraint, bound.achieved, bound.peak, bound.unit) if bound else (None, None, None, None)
-        rows.append((name, time_ms, time_ms / total, *limit))
-    return Table(("operator", "time_ms", "time_frac", "bound", "achieved", "peak", "unit"), rows)

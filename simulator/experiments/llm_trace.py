@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from simulator.contracts.results import Distribution, RunRecord, Scalar, Series
+import numpy as np
+
+from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, StepResult
+from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import serving_timeline
 from simulator.serving.capacity import KvCapacity
 from simulator.serving.pipeline import serve
 from simulator.serving.requests import Requests
 from simulator.serving.results import ServingResult
+from simulator.workload.batch import Batch
 from simulator.workload.requests import RequestTrace
 from simulator.workload.traces import TraceOptions, read_trace
 
@@ -79,20 +85,35 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
         f"{goodput.fraction:.1%}, goodput {goodput.requests_per_s:.3g} requests/s"
     )
     energy: dict[str, Scalar] = {"tokens": float(result.dynamic_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
+    parts = mean_breakdown(_token_steps(system, result), "token_", dynamic_only=True)
     record = RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{Path(request.path).stem}",
         metrics=metrics,
-        breakdown={"energy_by_part_j": energy},
+        breakdown={"energy_by_part_j": energy, **parts.breakdown},
         headlines=(headline, detail),
         notes=tuple(trace.notes),
         requests=result.table(),
+        operators=parts.operators,
         key_metrics=KEY_METRICS,
         distributions=_distributions(result),
         series=_series(result),
         timeline=serving_timeline(result) if timeline else None,
     )
     return record, {str(trace.path): trace.checksum}
+
+
+def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, float]]:
+    """Every distinct step that the requests took, and how many tokens took it; a request takes one at each context."""
+    n_longer = np.cumsum(np.bincount(result.requests.total_tokens)[::-1])[::-1]  # at index c: requests that reach c
+    batches: dict[Hashable, Batch] = {}
+    tokens: dict[Hashable, float] = {}
+    for context, n in enumerate(n_longer[1:].tolist(), start=1):
+        batch = Batch.decode(context)
+        key = system.step_key(batch)
+        batches.setdefault(key, batch)
+        tokens[key] = tokens.get(key, 0.0) + n
+    return [(system.step(batches[key]), n) for key, n in tokens.items()]
 
 
 def _distributions(result: ServingResult) -> dict[str, Distribution]:

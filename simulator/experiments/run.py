@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simulator.contracts.results import RunRecord
 from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml
+from simulator.experiments.error_bars import error_bars
 from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import TraceRequest, run_trace
 from simulator.experiments.settings import Sets, Settings, load_settings
@@ -41,9 +43,15 @@ class PlannedRun:
 
     def perform(self, *, timeline: bool = False) -> tuple[RunRecord, Mapping[str, str]]:
         """Simulate; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
-        if self.request is None:
-            return run_llm(self.settings, timeline=timeline), {}
-        return run_trace(self.settings, self.request, timeline=timeline)
+        record, checksums = _simulate(self.settings, self.request, timeline=timeline)
+        if self.settings.error_bars:
+            found = error_bars(record, parameters(self.settings.tree), self._metrics_with)
+            record.error_bars, record.ranges = found.bars, found.ranges
+        return record, checksums
+
+    def _metrics_with(self, path: str, value: Any) -> Mapping[str, int | float]:
+        """The metrics if one parameter had another value."""
+        return _simulate(self.settings.with_value(path, value), self.request)[0].metrics
 
     def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
         """What the manifest says that the run was made from."""
@@ -55,7 +63,16 @@ class PlannedRun:
             seed=self.settings.seed,
             trace_checksums=trace_checksums,
             parameters=parameters(tree),
+            config=self.config,
         )
+
+
+def _simulate(
+    settings: Settings, request: TraceRequest | None, *, timeline: bool = False
+) -> tuple[RunRecord, Mapping[str, str]]:
+    if request is None:
+        return run_llm(settings, timeline=timeline), {}
+    return run_trace(settings, request, timeline=timeline)
 
 
 def plan_run(

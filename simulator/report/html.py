@@ -6,6 +6,7 @@ and every name of a configuration or trace is escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Part:
 class Breakdown:
     """A breakdown as a table, and its larger parts as one bar."""
 
+    title: str
     table: TextTable
     strip: tuple[Part, ...]
     widest: float
@@ -66,6 +68,11 @@ class OperatorRow:
 def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
     """The page of a run. `manifest` is the object of `manifest.json`."""
     import jinja2
+    import markupsafe
+
+    def breakable(text: object) -> markupsafe.Markup:
+        """Text, escaped, whose long names may break after an underscore or a dot."""
+        return markupsafe.Markup(re.sub(r"([_./])(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -74,6 +81,7 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     operators = _operators(record.operators)
     breakdowns, others = _breakdowns(record, with_operators=bool(operators))
     return environment.get_template("report.html.j2").render(
@@ -89,7 +97,7 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         percentiles=layout.percentile_table(record.metrics),
         groups=_groups(record),
         plots=_plots(record),
-        ranges=layout.plain_table("", record.ranges) if record.ranges else None,
+        ranges=_ranges(record.ranges),
         what_ran=_what_ran(manifest),
     )
 
@@ -115,8 +123,8 @@ def _key_number(name: str, record: RunRecord) -> KeyNumber:
 def _interval(name: str, unit: str, record: RunRecord) -> str:
     if name not in record.error_bars:
         return ""
-    low, high = (" ".join(wording.quantity(end, unit)) for end in record.error_bars[name])
-    return low if low == high else f"{low} to {high}"
+    low, high = (wording.quantity(end, unit)[0] for end in record.error_bars[name])
+    return "" if low == high else f"{low} to {high}"
 
 
 def _groups(record: RunRecord) -> list[tuple[MetricGroup, tuple[str, ...]]]:
@@ -139,8 +147,14 @@ def _breakdowns(record: RunRecord, *, with_operators: bool) -> tuple[list[Breakd
         if not table.shares:
             others.append(table)
         elif not (with_operators and table.headers[0] == "operator"):
-            wholes.append(Breakdown(table, _strip(table), max(table.shares) or 1.0))
+            wholes.append(Breakdown(_title(table), table, _strip(table), max(table.shares) or 1.0))
     return wholes, [table for table in others if not (with_operators and table.headers[0] == "operator")]
+
+
+def _title(table: TextTable) -> str:
+    """What is broken down, and by what: "Token energy by component"."""
+    what = re.sub(r" \(.*\)$", "", table.headers[1])
+    return f"{what[:1].upper()}{what[1:]} by {table.headers[0]}"
 
 
 def _strip(table: TextTable) -> tuple[Part, ...]:
@@ -195,6 +209,16 @@ def _plots(record: RunRecord) -> list[tuple[str, list[Plot]]]:
     return list(sections.items())
 
 
+def _ranges(table: Table | None) -> list[tuple[str, str, list[tuple[str, ...]]]]:
+    """(parameter, range, rows of metric, unit and its values from the low end to the high one)."""
+    found: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for parameter, span, metric, *values in table.rows if table else ():
+        named = wording.take_apart(str(metric))
+        numbers = wording.column([value * 100 if named.unit == "%" else value for value in values])
+        found.setdefault((str(parameter), str(span)), []).append((named.words, named.unit, *numbers))
+    return [(*key, rows) for key, rows in found.items()]
+
+
 def _what_ran(manifest: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Rows of what it takes to repeat the run."""
     commit = manifest.get("git_commit") or "not run from a clone"
@@ -204,6 +228,7 @@ def _what_ran(manifest: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
     host = ", ".join(str(part) for part in manifest.get("host", {}).values())
     rows = [
+        ("Configuration", [str(manifest.get("config", ""))]),
         ("Configuration hash", [str(manifest.get("config_hash", ""))]),
         ("Seed", [str(manifest.get("seed", ""))]),
         ("Traces", traces),

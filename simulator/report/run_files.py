@@ -42,8 +42,9 @@ class StatedParameter(Protocol):
 class RunInputs:
     """What a run was made from.
 
-    `command` is the command line, `config_yaml` the resolved configuration with the origin of each value,
-    `config_hash` its hash, `seed` the random seed, `trace_checksums` SHA-256 by trace file.
+    `command` is the command line, `config` the configuration's file as it was named, `config_yaml` the resolved
+    configuration with the origin of each value, `config_hash` its hash, `seed` the random seed, `trace_checksums`
+    SHA-256 by trace file.
     """
 
     command: Sequence[str]
@@ -52,6 +53,7 @@ class RunInputs:
     seed: int
     trace_checksums: Mapping[str, str] = field(default_factory=dict)
     parameters: Iterable[StatedParameter] = ()
+    config: str = ""
 
 
 def manifest(inputs: RunInputs, origin: Provenance) -> JsonObject:
@@ -65,6 +67,7 @@ def manifest(inputs: RunInputs, origin: Provenance) -> JsonObject:
         "git_dirty": origin.git_dirty,
         "source_hash": origin.source_hash,
         "versions": origin.versions,
+        "config": inputs.config,
         "config_hash": inputs.config_hash,
         "trace_checksums": dict(inputs.trace_checksums),
         "seed": inputs.seed,
