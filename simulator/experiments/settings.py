@@ -29,7 +29,6 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: NonNegativeInt = 1
-    error_bars: bool = False  # run the ends of every stated range too
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +42,12 @@ class Settings:
     model: ModelSpec
     serving: ServingConfig
     seed: int
-    error_bars: bool
     system_class: Any
     system_config: BaseModel
 
     def system(self, context_step: int = 1) -> Any:
         """The system for this model, its contexts rounded up to multiples of `context_step`."""
         return self.system_class(self.system_config, self.model, context_step)
-
-    def with_value(self, path: str, value: Any) -> Settings:
-        """The same settings but for one value of the configuration. Raises as `load_settings` does."""
-        return _settings_of(self.tree.with_sets({path: value}), self.name)
 
 
 def load_settings(
@@ -73,10 +67,6 @@ def load_settings(
             where=Position(str(config)),
             remedy="write `system:` with a `kind:`",
         )
-    return _settings_of(tree, Path(config).stem)
-
-
-def _settings_of(tree: ConfigTree, name: str) -> Settings:
     system = tree.at("system")
     kind = system.get("kind", None)
     if not isinstance(kind, str):
@@ -85,15 +75,13 @@ def _settings_of(tree: ConfigTree, name: str) -> Settings:
         )
     system_class = load_kind("simulator.systems", kind, where=system.position("kind"))
     llm = _bound_workload(tree, kind, system_class)
-    run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
     return Settings(
         tree=tree,
-        name=name,
+        name=Path(config).stem,
         workload=llm,
         model=_model(tree, llm),
         serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
-        seed=run.seed,
-        error_bars=run.error_bars,
+        seed=bind(tree.at("run"), RunConfig).seed if "run" in tree else RunConfig().seed,
         system_class=system_class,
         system_config=bind(system, system_class.Config),
     )
