@@ -15,7 +15,7 @@ from simulator.core.resolved import config_hash, resolved_yaml
 from simulator.experiments.error_bars import error_bars
 from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import TraceRequest, run_trace
-from simulator.experiments.settings import Sets, Settings, load_settings
+from simulator.experiments.settings import Sets, Settings, bound_settings, load_settings
 from simulator.report.provenance import provenance
 from simulator.report.run_directory import default_run_path, run_target
 from simulator.report.run_files import RunInputs, write_run
@@ -51,7 +51,8 @@ class PlannedRun:
 
     def _metrics_with(self, path: str, value: Any) -> Mapping[str, int | float]:
         """The metrics if one parameter had another value."""
-        return _simulate(self.settings.with_value(path, value), self.request)[0].metrics
+        changed = bound_settings(self.settings.tree.with_sets({path: value}), self.config)
+        return _simulate(changed, self.request)[0].metrics
 
     def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
         """What the manifest says that the run was made from."""

@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: NonNegativeInt = 1
+    error_bars: bool = False  # run the ends of every stated range too
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Settings:
     model: ModelSpec
     serving: ServingConfig
     seed: int
+    error_bars: bool
     system_class: Any
     system_config: BaseModel
 
@@ -81,13 +83,15 @@ def bound_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | N
     """
     bound = system or bound_system(tree, config)
     llm = _bound_workload(tree, bound)
+    run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
     return Settings(
         tree=tree,
         name=Path(config).stem,
         workload=llm,
         model=_model(tree, llm),
         serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
-        seed=bind(tree.at("run"), RunConfig).seed if "run" in tree else RunConfig().seed,
+        seed=run.seed,
+        error_bars=run.error_bars,
         system_class=bound.system_class,
         system_config=bound.config,
     )

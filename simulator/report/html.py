@@ -210,12 +210,14 @@ def _plots(record: RunRecord) -> list[tuple[str, list[Plot]]]:
 
 
 def _ranges(table: Table | None) -> list[tuple[str, str, list[tuple[str, ...]]]]:
-    """(parameter, range, rows of metric, unit and its values from the low end to the high one)."""
+    """(parameter, range, rows of a metric with its unit and its values from the low end to the high one)."""
     found: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     for parameter, span, metric, *values in table.rows if table else ():
-        named = wording.take_apart(str(metric))
-        numbers = wording.column([value * 100 if named.unit == "%" else value for value in values])
-        found.setdefault((str(parameter), str(span)), []).append((named.words, named.unit, *numbers))
+        numbers = [
+            value * 100 if isinstance(value, float) and str(metric).endswith("_frac") else value for value in values
+        ]
+        row = (wording.heading(str(metric)), *wording.column(numbers))
+        found.setdefault((str(parameter), str(span)), []).append(row)
     return [(*key, rows) for key, rows in found.items()]
 
 
