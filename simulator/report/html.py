@@ -68,11 +68,6 @@ class OperatorRow:
 def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
     """The page of a run. `manifest` is the object of `manifest.json`."""
     import jinja2
-    import markupsafe
-
-    def breakable(text: object) -> markupsafe.Markup:
-        """Text, escaped, whose long names may break after an underscore or a dot."""
-        return markupsafe.Markup(re.sub(r"([_./])(?=\w)", r"\1<wbr>", str(markupsafe.escape(text))))
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -81,13 +76,15 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters["pieces"] = _pieces
     operators = _operators(record.operators)
     breakdowns, others = _breakdowns(record, with_operators=bool(operators))
     return environment.get_template("report.html.j2").render(
         style=plot_style,
         record=record,
-        manifest=manifest,
+        command=manifest.get("command", ()),
+        kinds=manifest.get("parameter_kinds", {}),
+        parameters_by_kind=manifest.get("parameters", {}),
         key_numbers=_key_numbers(record),
         breakdowns=breakdowns,
         others=others,
@@ -100,6 +97,11 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         ranges=_ranges(record.ranges),
         what_ran=_what_ran(manifest),
     )
+
+
+def _pieces(text: object) -> list[str]:
+    """A long name in pieces between which a line may break: after an underscore, a dot or a slash."""
+    return re.findall(r"[^_./]*[_./]+|[^_./]+", str(text))
 
 
 def _key_numbers(record: RunRecord) -> list[KeyNumber]:

@@ -25,6 +25,7 @@ WIDTH, HEIGHT = 360, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 14, 190
 _MOST_POINTS = 400
 _LOG_FROM_RATIO = 50.0
+_FLAT, _NOTHING = 1e-9, 1e-90  # what varies less than this, or is less than this, is drawn as one value, or zero
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -165,9 +166,11 @@ def _padded(low: float, high: float, *, log: bool = False, above: float = 1.0) -
     if log:
         return low, high
     high *= above if high > 0 else 1.0
-    if high > low:
+    size = max(abs(low), abs(high))
+    if high - low > max(_FLAT * size, _NOTHING):
         return low, high
-    return low - (abs(low) or 1.0) * 0.5, low + (abs(low) or 1.0) * 0.5
+    half = size / 2 if size > _NOTHING else 0.5
+    return low - half, low + half
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:

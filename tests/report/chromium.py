@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,10 +62,10 @@ class Browser:
             self.events.append(self._next())
 
     def _next(self) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE_S
         while b"\0" not in self._waiting:
-            piece = os.read(self._answers, 1 << 16)
-            if not piece or time.monotonic() > deadline:
+            ready, _, _ = select.select([self._answers], [], [], PATIENCE_S)
+            piece = os.read(self._answers, 1 << 16) if ready else b""
+            if not piece:
                 raise RuntimeError("Chromium left or does not answer")
             self._waiting += piece
         message, _, self._waiting = self._waiting.partition(b"\0")
