@@ -74,7 +74,7 @@ _RC: dict[Any, Any] = {  # matplotlib types its keys one by one
 def plot_style() -> Iterator[None]:
     """What is drawn and saved inside `with plot_style():` has the project's style; the outside keeps its own."""
     import matplotlib as mpl
-    from cycler import cycler
+    from matplotlib.rcsetup import cycler
 
     with mpl.rc_context({**_RC, "axes.prop_cycle": cycler(color=list(COLOURS))}):
         yield
