@@ -51,6 +51,18 @@ def cxx() -> str:
     return compiler
 
 
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser in which pages are looked at; `.ci/run` installs it, and where CI=true nothing goes without it."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail("Chromium is missing, and CI=true leaves no test out")
+        pytest.skip("needs Chromium, which .ci/run installs")
+    return program
+
+
 @pytest.fixture
 def sim(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run `sim` in this process: `sim("run", "hw_configs/cent.yaml", "--json")`."""

@@ -19,6 +19,22 @@ from simulator.cli.options import (
 )
 from simulator.cli.output import working
 
+TimeScaleOption = Annotated[
+    float | None,
+    typer.Option("--time-scale", metavar="X", help="Multiply the trace's arrival times by X: 2 halves the load."),
+]
+JitterOption = Annotated[
+    float | None,
+    typer.Option("--jitter", metavar="S", help="Delay each arrival by up to S seconds, drawn at random."),
+]
+ErrorBarsOption = Annotated[
+    bool, typer.Option("--error-bars", help="Also run the ends of every range that a parameter states.")
+]
+TimelineOption = Annotated[
+    bool, typer.Option("--timeline", help="Write timeline.pftrace, which ui.perfetto.dev opens.")
+]
+NoReportOption = Annotated[bool, typer.Option("--no-report", help="Write tables only, no report.html.")]
+
 
 def run(
     context: typer.Context,
@@ -37,18 +53,14 @@ def run(
     qps: Annotated[
         float | None, typer.Option("--qps", metavar="X", help="Scale the trace's arrivals to X requests per second.")
     ] = None,
-    time_scale: Annotated[
-        float | None,
-        typer.Option("--time-scale", metavar="X", help="Multiply the trace's arrival times by X: 2 halves the load."),
-    ] = None,
-    jitter: Annotated[
-        float | None,
-        typer.Option("--jitter", metavar="S", help="Delay each arrival by up to S seconds, drawn at random."),
-    ] = None,
+    time_scale: TimeScaleOption = None,
+    jitter: JitterOption = None,
     sets: SetOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write tables only, no plots.")] = False,
+    error_bars: ErrorBarsOption = False,
+    timeline: TimelineOption = False,
+    no_report: NoReportOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a system on a workload or a request trace.
@@ -75,10 +87,11 @@ def run(
             qps=qps,
             time_scale=time_scale,
             jitter=jitter,
-            sets=tuple(sets or ()),
+            sets=(*(sets or ()), *(("run.error_bars=true",) if error_bars else ())),
             seed=seed,
             out=out,
             report=not no_report,
+            timeline=timeline,
             command=invocation(context).command,
         )
     show_run(sys.stdout, record, run_dir, as_json=as_json)

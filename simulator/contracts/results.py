@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from simulator.contracts.tasks import Schedule
+from simulator.contracts.timeline import Timeline
 from simulator.core.energy import EnergyLedger
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 Scalar = int | float | str
 
@@ -62,12 +69,52 @@ class Table:
     rows: Sequence[Sequence[Scalar | None]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Distribution:
+    """How often each value occurs: `values` float64[k] in rising order, `counts` int64[k] >= 1."""
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: ArrayLike, counts: ArrayLike | None = None, *, scale: float = 1.0) -> Distribution:
+        """The distribution of `values` times `scale`, each occurring once or `counts` times; NaN is left out."""
+        every = np.asarray(values, np.float64) * scale
+        times = np.ones(every.shape, np.int64) if counts is None else np.asarray(counts, np.int64)
+        kept = (times > 0) & ~np.isnan(every)
+        distinct, which = np.unique(every[kept], return_inverse=True)
+        total = np.zeros(len(distinct), np.int64)
+        np.add.at(total, which, times[kept])
+        return cls(distinct, total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """A quantity over another: `y` float64[n] at `x` float64[n], which rises and is named, with its unit, by `x_name`.
+
+    A `stepped` one keeps each value until the next x; else it is sampled at the points.
+    """
+
+    x_name: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    stepped: bool = False
+
+    @classmethod
+    def of(cls, x_name: str, x: ArrayLike, y: ArrayLike, *, scale_x: float = 1.0, stepped: bool = False) -> Series:
+        """A series from anything that numpy reads as numbers, its x times `scale_x`."""
+        return cls(x_name, np.asarray(x, np.float64) * scale_x, np.asarray(y, np.float64), stepped)
+
+
 @dataclass(slots=True)
 class RunRecord:
     """Everything that one run gives to the report: nothing is computed from it later by another formula.
 
-    `metrics` are scalars by name with unit, `breakdown` maps by name; `headlines` are the sentences printed first,
-    `notes` what a reader must know (assumed parameters, missing bytes).
+    `metrics` are scalars by name with unit, `key_metrics` the names of those to look at first, `breakdown` maps by
+    name; `headlines` are the sentences printed first, `notes` what a reader must know (assumed parameters, missing
+    bytes). `distributions` and `series` are what plots show, by name with unit. `error_bars` is the least and the
+    largest value of a metric over the stated ranges of parameters, `ranges` what each of them does. `timeline` is
+    there when it was asked for.
     """
 
     system: str
@@ -79,3 +126,9 @@ class RunRecord:
     operators: Table | None = None
     requests: Table | None = None
     spans: Table | None = None
+    key_metrics: tuple[str, ...] = ()
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+    series: dict[str, Series] = field(default_factory=dict)
+    error_bars: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ranges: Table | None = None
+    timeline: Timeline | None = None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 NO_RESOURCE = -1
 """Resource index of a task that only waits, in `TaskColumns.resource` and in the scheduler's kernel."""
 
+NO_COPY = -1
+"""Copy of a task that stands outside every repeated block, in `TaskColumns.copy`."""
+
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -38,7 +41,8 @@ class TaskColumns:
 
     `operator` int32[n] indexes `operators`; `resource` int32[n] indexes `resources` and is NO_RESOURCE for a task that
     only waits; `duration_ps` int64[n]; task i waits for the tasks `after[after_offsets[i]:after_offsets[i + 1]]`
-    (int32[m], int64[n + 1]).
+    (int32[m], int64[n + 1]). `copy` int32[n] says which copy of a repeated block a task belongs to, counted from 0 over
+    the whole graph; NO_COPY for tasks outside.
     """
 
     operators: tuple[str, ...]
@@ -48,6 +52,7 @@ class TaskColumns:
     duration_ps: NDArray[np.int64]
     after_offsets: NDArray[np.int64]
     after: NDArray[np.int32]
+    copy: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.duration_ps)
@@ -75,6 +80,7 @@ class _Block:
     duration_ps: NDArray[np.int64]
     n_after: NDArray[np.int64]
     after: NDArray[np.int32]
+    copy: NDArray[np.int32]
 
 
 class TaskGraph:
@@ -89,6 +95,7 @@ class TaskGraph:
         "_blocks",
         "_durations",
         "_n_closed",
+        "_n_copies",
         "_operator_ids",
         "_operators",
         "_resource_ids",
@@ -100,6 +107,7 @@ class TaskGraph:
         self._resource_ids: dict[str, int] = {"": NO_RESOURCE}
         self._blocks: list[_Block] = []
         self._n_closed = 0
+        self._n_copies = 0
         self._operators: list[int] = []
         self._resources: list[int] = []
         self._durations: list[int] = []
@@ -164,6 +172,7 @@ class TaskGraph:
             duration_ps=_joined([block.duration_ps for block in blocks], np.int64),
             after_offsets=offsets,
             after=_joined([block.after for block in blocks], np.int32),
+            copy=_joined([block.copy for block in blocks], np.int32),
         )
 
     @property
@@ -190,6 +199,7 @@ class TaskGraph:
             duration_ps=durations,
             n_after=np.array([len(after) for after in self._after], np.int64),
             after=np.array([index for after in self._after for index in after], np.int32),
+            copy=np.full(len(durations), NO_COPY, np.int32),
         )
         self._operators, self._resources, self._durations, self._after = [], [], [], []
         self._append(block)
@@ -220,8 +230,10 @@ class TaskGraph:
                 duration_ps=np.tile(block.duration_ps, n),
                 n_after=np.tile(n_after, n),
                 after=(first_of_copy[:, None] + after).ravel(),
+                copy=np.repeat(np.arange(self._n_copies, self._n_copies + n, dtype=np.int32), len(block)),
             )
         )
+        self._n_copies += n
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.contracts.results import Bound, RunRecord, Scalar, StepResult, Table
+import numpy as np
+
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
 from simulator.core.errors import ConfigError, WorkloadError
+from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
+from simulator.experiments.timelines import query_timeline, step_timeline
 from simulator.workload.batch import Batch
 
 PS_PER_S = 1e12
+# What a reader looks at first, as far as the run has it.
+KEY_METRICS = ("throughput_tokens_per_s", "query_latency_s", "step_time_ms", "token_latency_ms", "time_us",
+               "energy_mj_per_token", "energy_mj", "power_w", "device_cycles")  # fmt: skip
+N_KEY_METRICS = 5
 
 
-def run_llm(settings: Settings) -> RunRecord:
-    """The record of the workload that the configuration asks for."""
+def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
+    """The record of the workload that the configuration asks for, with a timeline if that is asked for too."""
     workload = settings.workload
     if workload.phase is not None:
-        return run_step(settings)
+        return run_step(settings, timeline=timeline)
     if workload.scope == "query":
-        return run_query(settings)
-    return run_part(settings)
+        return run_query(settings, timeline=timeline)
+    return run_part(settings, timeline=timeline)
 
 
-def run_part(settings: Settings) -> RunRecord:
+def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One token, one block or a part of one (`workload.scope`) at `workload.context`."""
     workload, system = settings.workload, settings.system()
     scope = workload.scope
@@ -63,10 +71,14 @@ def run_part(settings: Settings) -> RunRecord:
         headline += (
             f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
         )
-    return _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
+    record = _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
+    if timeline:
+        what = "token" if scope in ("token", "block") else scope
+        record.timeline = step_timeline(record.system, f"{what} at context {context:,}", step)
+    return record
 
 
-def run_step(settings: Settings) -> RunRecord:
+def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One step of a batch (`workload.phase`, `batch`, `context`)."""
     workload = settings.workload
     if workload.scope not in ("query", "token"):
@@ -92,7 +104,11 @@ def run_step(settings: Settings) -> RunRecord:
         f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
         f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
     )
-    return _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+    record = _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+    if timeline:
+        label = f"{workload.phase} of {workload.batch} x {context:,} positions"
+        record.timeline = step_timeline(record.system, label, step)
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +131,19 @@ class Phase:
         """Sum over tokens."""
         return sum(value(step) * n for step, n in zip(self.steps, self.tokens, strict=True))
 
+    def runs(self, first: int) -> list[tuple[int, int, StepResult]]:
+        """(first context, tokens, step of one of them) of each sampled step, where the phase begins at `first`."""
+        runs = []
+        for step, n in zip(self.steps, self.tokens, strict=True):
+            runs.append((first, int(n), step))
+            first += int(n)
+        return runs
+
     def __add__(self, other: Phase) -> Phase:
         return Phase([*self.steps, *other.steps], [*self.tokens, *other.tokens])
 
 
-def run_query(settings: Settings) -> RunRecord:
+def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
     workload = settings.workload
     system = settings.system(workload.context_step)
@@ -147,7 +171,23 @@ def run_query(settings: Settings) -> RunRecord:
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )
     weighted = list(zip(both.steps, both.tokens, strict=True))
-    return _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+    record = _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+    record.series = _by_context(both)
+    if timeline:
+        phases = (("prefill", prefill.runs(1)), ("decode", decode.runs(prompt + 1)))
+        record.timeline = query_timeline(record.system, [(name, runs) for name, runs in phases if runs])
+    return record
+
+
+def _by_context(query: Phase) -> dict[str, Series]:
+    """What a token costs at each sampled context; a sample stands for the contexts up to its own."""
+    contexts = np.cumsum(query.tokens)
+    curves: dict[str, list[float]] = {
+        "token_latency_ms": [step.latency_ps / 1e9 for step in query.steps],
+        "throughput_tokens_per_s": [PS_PER_S / step.interval_ps for step in query.steps],
+        "energy_mj_per_token": [step.energy.total_pj / 1e9 for step in query.steps],
+    }
+    return {name: Series.of("context_tokens", contexts, values) for name, values in curves.items()}
 
 
 def _phases(system: Any, prompt: int, total: int, context_step: int) -> tuple[Phase, Phase]:
@@ -206,37 +246,13 @@ def _record(
     comparison: dict[str, Scalar] | None = None,
 ) -> RunRecord:
     """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
-    weight = sum(factor for _, factor in weighted)
-    resources = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
-    by_resource: dict[str, float] = {}
-    by_operator: dict[str, float] = {}
-    by_component: dict[str, float] = {}
-    for step, factor in weighted:
-        share = factor / weight / 1e9
-        for name, busy in step.schedule.resource_busy_ps().items():
-            by_resource[resources.get(name, name)] = by_resource.get(resources.get(name, name), 0.0) + busy * share
-        for name, busy in step.schedule.operator_ps().items():
-            if busy:
-                by_operator[name] = by_operator.get(name, 0.0) + busy * share
-        for name, energy in step.energy.by_component().items():
-            by_component[name] = by_component.get(name, 0.0) + energy * share
     # The means are over tokens, but for a part of a block, and for a step of many tokens.
-    per = "token_" if what in ("query", "token", "block") else ""
-    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
-    breakdown: dict[str, dict[str, Scalar]] = {
-        f"{per}time_by_resource_ms": dict(by_resource),
-        f"{per}time_by_operator_ms": dict(by_operator),
-        "bound_by_operator": {
-            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
-            for name, bound in longest.bounds.items()
-            if name in by_operator
-        },
-        f"{per}energy_by_component_mj": dict(by_component),
-    }
-    breakdown.update(longest.breakdown)
+    parts = mean_breakdown(weighted, "token_" if what in ("query", "token", "block") else "")
+    breakdown = dict(parts.breakdown)
+    breakdown.update(parts.longest.breakdown)
     if comparison:
         breakdown["other_accounting"] = comparison
-    notes = [text for text in (note, _in_words(comparison, metrics), *longest.notes) if text]
+    notes = [text for text in (note, _in_words(comparison, metrics), *parts.longest.notes) if text]
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
@@ -244,7 +260,8 @@ def _record(
         breakdown=breakdown,
         headlines=headlines,
         notes=tuple(notes),
-        operators=_operator_table(by_operator, longest.bounds),
+        operators=parts.operators,
+        key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
     )
 
 
@@ -261,13 +278,3 @@ def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | flo
         value = float(comparison[name])
         parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
     return f"{comparison['accounting']} accounting of the same commands gives " + ", ".join(parts)
-
-
-def _operator_table(by_operator: dict[str, float], bounds: dict[str, Bound]) -> Table:
-    total = sum(by_operator.values())
-    rows = []
-    for name, time_ms in by_operator.items():
-        bound = bounds.get(name)
-        limit = (bound.constraint, bound.achieved, bound.peak, bound.unit) if bound else (None, None, None, None)
-        rows.append((name, time_ms, time_ms / total, *limit))
-    return Table(("operator", "time_ms", "time_frac", "bound", "achieved", "peak", "unit"), rows)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from simulator.contracts.results import RunRecord, Scalar
+import numpy as np
+
+from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, StepResult
+from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
+from simulator.experiments.timelines import serving_timeline
 from simulator.serving.capacity import KvCapacity
 from simulator.serving.pipeline import serve
 from simulator.serving.requests import Requests
+from simulator.serving.results import ServingResult
+from simulator.workload.batch import Batch
 from simulator.workload.requests import RequestTrace
 from simulator.workload.traces import TraceOptions, read_trace
+
+KEY_METRICS = ("throughput_tokens_per_s", "ttft_ms_p50", "e2e_ms_p50", "offered_load_frac", "energy_mj_per_token")
+_MS_PER_PS, _S_PER_PS = 1e-9, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,8 @@ def load_trace(settings: Settings, request: TraceRequest) -> RequestTrace:
     return read_trace(request.path, request.format, options)
 
 
-def run_trace(settings: Settings, request: TraceRequest) -> tuple[RunRecord, dict[str, str]]:
-    """Serve a trace; returns the record and the trace's checksum by path."""
+def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = False) -> tuple[RunRecord, dict[str, str]]:
+    """Serve a trace; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
     trace = load_trace(settings, request)
     system = settings.system(settings.workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
@@ -74,13 +85,50 @@ def run_trace(settings: Settings, request: TraceRequest) -> tuple[RunRecord, dic
         f"{goodput.fraction:.1%}, goodput {goodput.requests_per_s:.3g} requests/s"
     )
     energy: dict[str, Scalar] = {"tokens": float(result.dynamic_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
+    parts = mean_breakdown(_token_steps(system, result), "token_", dynamic_only=True)
     record = RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{Path(request.path).stem}",
         metrics=metrics,
-        breakdown={"energy_by_part_j": energy},
+        breakdown={"energy_by_part_j": energy, **parts.breakdown},
         headlines=(headline, detail),
         notes=tuple(trace.notes),
         requests=result.table(),
+        operators=parts.operators,
+        key_metrics=KEY_METRICS,
+        distributions=_distributions(result),
+        series=_series(result),
+        timeline=serving_timeline(result) if timeline else None,
     )
     return record, {str(trace.path): trace.checksum}
+
+
+def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, float]]:
+    """Every distinct step that the requests took, and how many tokens took it; a request takes one at each context."""
+    n_longer = np.cumsum(np.bincount(result.requests.total_tokens)[::-1])[::-1]  # at index c: requests that reach c
+    batches: dict[Hashable, Batch] = {}
+    tokens: dict[Hashable, float] = {}
+    for context, n in enumerate(n_longer[1:].tolist(), start=1):
+        batch = Batch.decode(context)
+        key = system.step_key(batch)
+        batches.setdefault(key, batch)
+        tokens[key] = tokens.get(key, 0.0) + n
+    return [(system.step(batches[key]), n) for key, n in tokens.items()]
+
+
+def _distributions(result: ServingResult) -> dict[str, Distribution]:
+    """Latencies in ms: over requests, and over tokens where they are times between tokens."""
+    samples = {"ttft": result.ttft_ps, "tpot": result.tpot_ps, "e2e": result.e2e_ps, "queueing": result.queueing_ps}
+    found = {f"{name}_ms": Distribution.of(times, scale=_MS_PER_PS) for name, times in samples.items()}
+    found["tbt_ms"] = Distribution.of(result.token_gaps.values, result.token_gaps.counts, scale=_MS_PER_PS)
+    order = ("ttft_ms", "e2e_ms", "queueing_ms", "tpot_ms", "tbt_ms")
+    return {name: found[name] for name in order if len(found[name].values)}
+
+
+def _series(result: ServingResult) -> dict[str, Series]:
+    """Waiting requests and slots in use over time."""
+    levels = {"queue_length_requests": result.queue_lengths(), "slots_in_use": result.slots_in_use()}
+    return {
+        name: Series.of("time_s", times, level, scale_x=_S_PER_PS, stepped=True)
+        for name, (times, level) in levels.items()
+    }

@@ -54,6 +54,7 @@ class PlannedReplay:
             seed=self.seed,
             trace_checksums={self.trace: self.checksum},
             parameters=parameters(self.tree),
+            config=self.part,
         )
 
 
@@ -99,4 +100,4 @@ def replay_command(
     planned = plan_replay(part, trace, sets=sets, seed=seed)
     target = run_target(out, planned.default_directory)
     record = planned.perform()
-    return record, write_run(target, record, planned.inputs(command), provenance())
+    return record, write_run(target, record, planned.inputs(command), provenance(), report=True)

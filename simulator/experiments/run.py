@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simulator.contracts.results import RunRecord
 from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml
+from simulator.experiments.error_bars import error_bars
 from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import TraceRequest, run_trace
-from simulator.experiments.settings import Sets, Settings, load_settings
+from simulator.experiments.settings import Sets, Settings, bound_settings, load_settings
 from simulator.report.provenance import provenance
 from simulator.report.run_directory import default_run_path, run_target
 from simulator.report.run_files import RunInputs, write_run
@@ -39,9 +41,18 @@ class PlannedRun:
         digest = hashlib.sha256(key.encode()).hexdigest()
         return default_run_path(self.config, f"{settings.model.name}-{shape}", digest)
 
-    def perform(self) -> tuple[RunRecord, Mapping[str, str]]:
-        """Simulate; returns the record and the trace's checksum by path."""
-        return (run_llm(self.settings), {}) if self.request is None else run_trace(self.settings, self.request)
+    def perform(self, *, timeline: bool = False) -> tuple[RunRecord, Mapping[str, str]]:
+        """Simulate; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
+        record, checksums = _simulate(self.settings, self.request, timeline=timeline)
+        if self.settings.error_bars:
+            found = error_bars(record, parameters(self.settings.tree), self._metrics_with)
+            record.error_bars, record.ranges = found.bars, found.ranges
+        return record, checksums
+
+    def _metrics_with(self, path: str, value: Any) -> Mapping[str, int | float]:
+        """The metrics if one parameter had another value."""
+        changed = bound_settings(self.settings.tree.with_sets({path: value}), self.config)
+        return _simulate(changed, self.request)[0].metrics
 
     def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
         """What the manifest says that the run was made from."""
@@ -53,7 +64,16 @@ class PlannedRun:
             seed=self.settings.seed,
             trace_checksums=trace_checksums,
             parameters=parameters(tree),
+            config=self.config,
         )
+
+
+def _simulate(
+    settings: Settings, request: TraceRequest | None, *, timeline: bool = False
+) -> tuple[RunRecord, Mapping[str, str]]:
+    if request is None:
+        return run_llm(settings, timeline=timeline), {}
+    return run_trace(settings, request, timeline=timeline)
 
 
 def plan_run(
@@ -91,6 +111,7 @@ def run_command(
     seed: int | None = None,
     out: str | Path | None = None,
     report: bool = True,
+    timeline: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[RunRecord, Path]:
     """Run a configuration and write its run directory; returns the record and the directory.
@@ -102,5 +123,5 @@ def run_command(
         jitter=jitter, sets=sets, seed=seed,
     )  # fmt: skip
     target = run_target(out, planned.default_directory)
-    record, checksums = planned.perform()
-    return record, write_run(target, record, planned.inputs(command, checksums), provenance())
+    record, checksums = planned.perform(timeline=timeline)
+    return record, write_run(target, record, planned.inputs(command, checksums), provenance(), report=report)

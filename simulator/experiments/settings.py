@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: NonNegativeInt = 1
+    error_bars: bool = False  # run the ends of every stated range too
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,23 @@ class Settings:
     model: ModelSpec
     serving: ServingConfig
     seed: int
+    error_bars: bool
     system_class: Any
     system_config: BaseModel
 
     def system(self, context_step: int = 1) -> Any:
         """The system for this model, its contexts rounded up to multiples of `context_step`."""
         return self.system_class(self.system_config, self.model, context_step)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSystem:
+    """A `system` section: its kind, the class that this names, and its configuration, an instance of that class's
+    `Config`."""
+
+    kind: str
+    system_class: Any
+    config: BaseModel
 
 
 def load_settings(
@@ -57,10 +69,36 @@ def load_settings(
     wrong."""
     tree = load_config(config)
     if workload is not None:
-        tree = tree.with_section("workload", _workload_tree(workload))
+        tree = tree.with_section("workload", workload_tree(workload))
     tree = tree.with_sets(sets)
     if seed is not None:
         tree = tree.with_sets({"run.seed": seed})
+    return bound_settings(tree, config)
+
+
+def bound_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | None = None) -> Settings:
+    """Bind a configuration that was read before; `system` is its system's section where that is bound already.
+
+    Raises as `load_settings`.
+    """
+    bound = system or bound_system(tree, config)
+    llm = _bound_workload(tree, bound)
+    run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
+    return Settings(
+        tree=tree,
+        name=Path(config).stem,
+        workload=llm,
+        model=_model(tree, llm),
+        serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
+        seed=run.seed,
+        error_bars=run.error_bars,
+        system_class=bound.system_class,
+        system_config=bound.config,
+    )
+
+
+def bound_system(tree: ConfigTree, config: str | Path) -> BoundSystem:
+    """The `system` section of a configuration, bound to the class that its kind names. Raises ConfigError."""
     if "system" not in tree:
         raise ConfigError(
             "the configuration has no section `system`",
@@ -74,29 +112,19 @@ def load_settings(
             "the system has no kind", where=system.position(), remedy="write `kind: cent` below `system:`"
         )
     system_class = load_kind("simulator.systems", kind, where=system.position("kind"))
-    llm = _bound_workload(tree, kind, system_class)
-    return Settings(
-        tree=tree,
-        name=Path(config).stem,
-        workload=llm,
-        model=_model(tree, llm),
-        serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
-        seed=bind(tree.at("run"), RunConfig).seed if "run" in tree else RunConfig().seed,
-        system_class=system_class,
-        system_config=bind(system, system_class.Config),
-    )
+    return BoundSystem(kind, system_class, bind(system, system_class.Config))
 
 
-def _bound_workload(tree: ConfigTree, kind: str, system_class: Any) -> LlmWorkload:
+def _bound_workload(tree: ConfigTree, system: BoundSystem) -> LlmWorkload:
     if "workload" not in tree:
         return LlmWorkload()
     section = tree.at("workload")
     workload_kind = section.get("kind", "llm")
-    if workload_kind not in system_class.workload_kinds:
+    if workload_kind not in system.system_class.workload_kinds:
         raise WorkloadError(
-            f"system `{kind}` does not run workloads of kind `{workload_kind}`",
+            f"system `{system.kind}` does not run workloads of kind `{workload_kind}`",
             where=section.position("kind"),
-            remedy="it runs: " + ", ".join(sorted(system_class.workload_kinds)),
+            remedy="it runs: " + ", ".join(sorted(system.system_class.workload_kinds)),
         )
     return bind(section, LlmWorkload)
 
@@ -117,7 +145,7 @@ def _model(tree: ConfigTree, llm: LlmWorkload) -> ModelSpec:
         raise
 
 
-def _workload_tree(reference: str) -> ConfigTree:
+def workload_tree(reference: str) -> ConfigTree:
     """A workload by a YAML's path, its stem in `workloads/`, or a kind with that kind's defaults."""
     if reference == "llm":
         return tree_of({"kind": "llm"}, where="--workload llm")

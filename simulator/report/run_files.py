@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simulator.contracts.results import RunRecord
+from simulator.contracts.timeline import Timeline
 from simulator.report.provenance import Provenance, provenance
 from simulator.report.records import JsonObject, csv_text, json_text, summary_object
 from simulator.report.run_directory import RunTarget, whole_directory
@@ -41,8 +42,9 @@ class StatedParameter(Protocol):
 class RunInputs:
     """What a run was made from.
 
-    `command` is the command line, `config_yaml` the resolved configuration with the origin of each value,
-    `config_hash` its hash, `seed` the random seed, `trace_checksums` SHA-256 by trace file.
+    `command` is the command line, `config` the configuration's file as it was named, `config_yaml` the resolved
+    configuration with the origin of each value, `config_hash` its hash, `seed` the random seed, `trace_checksums`
+    SHA-256 by trace file.
     """
 
     command: Sequence[str]
@@ -51,6 +53,7 @@ class RunInputs:
     seed: int
     trace_checksums: Mapping[str, str] = field(default_factory=dict)
     parameters: Iterable[StatedParameter] = ()
+    config: str = ""
 
 
 def manifest(inputs: RunInputs, origin: Provenance) -> JsonObject:
@@ -64,6 +67,7 @@ def manifest(inputs: RunInputs, origin: Provenance) -> JsonObject:
         "git_dirty": origin.git_dirty,
         "source_hash": origin.source_hash,
         "versions": origin.versions,
+        "config": inputs.config,
         "config_hash": inputs.config_hash,
         "trace_checksums": dict(inputs.trace_checksums),
         "seed": inputs.seed,
@@ -80,21 +84,45 @@ def manifest(inputs: RunInputs, origin: Provenance) -> JsonObject:
     }
 
 
-def write_run(target: RunTarget, record: RunRecord, inputs: RunInputs, origin: Provenance | None = None) -> Path:
+def write_run(
+    target: RunTarget,
+    record: RunRecord,
+    inputs: RunInputs,
+    origin: Provenance | None = None,
+    *,
+    report: bool = False,
+) -> Path:
     """Write the whole run directory at `target` and return its place as the user would write it.
 
-    Raises ConfigError when the place cannot be written and ModelFault when the record holds an infinite number; either
-    way the target stays as it was.
+    With `report` it holds `report.html`, and a record that has a timeline gives `timeline.pftrace`. Raises ConfigError
+    when the place cannot be written and ModelFault when the record holds an infinite number; either way the target
+    stays as it was.
     """
+    made_from = manifest(inputs, origin or provenance())
     texts = {
-        "manifest.json": json_text(manifest(inputs, origin or provenance())),
+        "manifest.json": json_text(made_from),
         "config.yaml": inputs.config_yaml,
         "summary.json": json_text(summary_object(record, target.name)),
     }
     for name, table in (("operators.csv", record.operators), ("requests.csv", record.requests)):
         if table is not None:
             texts[name] = csv_text(table)
+    if report:
+        from simulator.report.html import report_html
+
+        texts["report.html"] = report_html(record, made_from)
     with whole_directory(target) as folder:
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            # Half a surrogate pair, from a name that is no UTF-8, must not cost the run.
+            (folder / name).write_text(text, encoding="utf-8", errors="replace" if name == "report.html" else "strict")
+        if record.timeline is not None:
+            _write_timeline(folder / "timeline.pftrace", record.timeline)
     return Path(target.name)
+
+
+def _write_timeline(path: Path, timeline: Timeline) -> None:
+    from simulator.report.timeline import perfetto_trace
+
+    with path.open("wb") as stream:
+        for piece in perfetto_trace(timeline):
+            stream.write(piece)

@@ -124,12 +124,11 @@ class ServingResult:
 
     def queue_lengths(self) -> tuple[Int64s, Int64s]:
         """How many requests wait, as steps: rising times, and from each time on the length. Ends with length 0."""
-        n = len(self.requests)
-        times, which = np.unique(np.concatenate((self.requests.arrival_ps, self.start_ps)), return_inverse=True)
-        change = np.bincount(which[:n], minlength=len(times)) - np.bincount(which[n:], minlength=len(times))
-        length = np.cumsum(change)
-        changed = np.flatnonzero(np.diff(length, prepend=-1))
-        return times[changed], length[changed]
+        return _level(self.requests.arrival_ps, self.start_ps)
+
+    def slots_in_use(self) -> tuple[Int64s, Int64s]:
+        """How many slots hold a request, as steps: rising times, and from each time on the number. Ends with 0."""
+        return _level(self.start_ps, self.finish_ps)
 
     def goodput(self, *, ttft_ms: float, tpot_ms: float) -> Goodput:
         """Requests with a TTFT and a TPOT within these limits; with one output token there is no TPOT to exceed."""
@@ -204,6 +203,16 @@ class ServingResult:
             metrics["kv_overshoot_tokens"] = self.kv.overshoot_tokens
             metrics["kv_overshoot_bytes"] = self.kv.overshoot_bytes
         return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _level(enter_ps: Int64s, leave_ps: Int64s) -> tuple[Int64s, Int64s]:
+    """How many are inside, as steps, from when each enters and leaves."""
+    n = len(enter_ps)
+    times, which = np.unique(np.concatenate((enter_ps, leave_ps)), return_inverse=True)
+    change = np.bincount(which[:n], minlength=len(times)) - np.bincount(which[n:], minlength=len(times))
+    level = np.cumsum(change)
+    changed = np.flatnonzero(np.diff(level, prepend=-1))
+    return times[changed], level[changed]
 
 
 def _total(times_ps: Int64s) -> float:

@@ -78,7 +78,7 @@ def test_run_hands_over_every_option(sim, stand_in) -> None:
     assert named == {
         "workload": "w", "trace": "t.csv", "format": "azure", "requests": 10, "qps": 0.6, "time_scale": None,
         "jitter": 2.5, "sets": ("workload.model=llama2-7b", "system.n_devices=8"), "seed": 7, "out": "o",
-        "report": False, "command": ("sim", *line.split()),
+        "report": False, "timeline": False, "command": ("sim", *line.split()),
     }  # fmt: skip
 
 

@@ -1,0 +1,72 @@
+"""Where time and energy of steps go: by resource, by operator with what bounds it, by component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from simulator.contracts.results import Bound, Scalar, StepResult, Table
+
+_RESOURCES = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
+
+
+@dataclass(frozen=True, slots=True)
+class MeanBreakdown:
+    """Means over weighted steps: maps by name with unit, the operators as a table, and the step that took longest.
+
+    The bounds are those of the longest step.
+    """
+
+    breakdown: dict[str, dict[str, Scalar]]
+    operators: Table
+    longest: StepResult
+
+
+def mean_breakdown(
+    weighted: Sequence[tuple[StepResult, float]], prefix: str, *, dynamic_only: bool = False
+) -> MeanBreakdown:
+    """The breakdown of the mean step over (step, weight); `prefix` begins the names of what is a mean over tokens.
+
+    With `dynamic_only` the energy leaves out what flows in the background, for runs that account for it elsewhere.
+    """
+    weight = sum(factor for _, factor in weighted)
+    by_resource: dict[str, float] = {}
+    by_operator: dict[str, float] = {}
+    by_component: dict[str, float] = {}
+    for step, factor in weighted:
+        share = factor / weight / 1e9
+        energy = step.energy.dynamic_pj if dynamic_only else step.energy.by_component()
+        _add(
+            by_resource,
+            ((_RESOURCES.get(name, name), ps) for name, ps in step.schedule.resource_busy_ps().items()),
+            share,
+        )
+        _add(by_operator, ((name, ps) for name, ps in step.schedule.operator_ps().items() if ps), share)
+        _add(by_component, energy.items(), share)
+    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
+    breakdown: dict[str, dict[str, Scalar]] = {
+        f"{prefix}time_by_resource_ms": dict(by_resource),
+        f"{prefix}time_by_operator_ms": dict(by_operator),
+        "bound_by_operator": {
+            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
+            for name, bound in longest.bounds.items()
+            if name in by_operator
+        },
+        f"{prefix}energy_by_component_mj": dict(by_component),
+    }
+    return MeanBreakdown(breakdown, _operator_table(by_operator, longest.bounds), longest)
+
+
+def _add(sums: dict[str, float], amounts: Iterable[tuple[str, float]], share: float) -> None:
+    for name, amount in amounts:
+        sums[name] = sums.get(name, 0.0) + amount * share
+
+
+def _operator_table(by_operator: dict[str, float], bounds: dict[str, Bound]) -> Table:
+    total = sum(by_operator.values())
+    rows = []
+    for name, time_ms in by_operator.items():
+        bound = bounds.get(name)
+        limit = (bound.constraint, bound.achieved, bound.peak, bound.unit) if bound else (None, None, None, None)
+        rows.append((name, time_ms, time_ms / total, *limit))
+    return Table(("operator", "time_ms", "time_frac", "bound", "achieved", "peak", "unit"), rows)
