@@ -62,8 +62,8 @@ def comparison_text(stream: TextIO, found: Comparison, run_dir: str | None) -> N
     stream.write(f"{first.workload}: {len(found.entries)} side by side, ratios to A\n\n")
     for entry in found.entries:
         stream.write(f"  {entry.label}  {entry.name} ({entry.system}, {entry.origin})\n")
-    scalars = [name for name in found.metric_names if not _STATISTIC.match(name)]
-    statistics = [name for name in found.metric_names if _STATISTIC.match(name)]
+    scalars = [name for name in found.metric_names if not _STATISTIC.fullmatch(name)]
+    statistics = [name for name in found.metric_names if _STATISTIC.fullmatch(name)]
     for start in range(0, len(others), _OTHERS_IN_A_TABLE):
         columns = others[start : start + _OTHERS_IN_A_TABLE]
         for title, names in (("Metrics", scalars), ("Distributions", statistics)):
@@ -110,7 +110,7 @@ def _metric_table(names: Sequence[str], first: Entry, others: Sequence[Entry]) -
     rows: list[tuple[Scalar | None, ...]] = []
     for name in names:
         ours = first.metrics.get(name)
-        row: list[Scalar | None] = [heading(name), _shown(name, ours)]
+        row: list[Scalar | None] = [_heading(name), _shown(name, ours)]
         for entry in others:
             value = entry.metrics.get(name)
             row += [_shown(name, value), _ratio_text(ratio(value, ours))]
@@ -153,6 +153,15 @@ def _shown(name: str, value: float | None) -> str:
     if value is not None and take_apart(name).unit == "%":
         return f"{value * 100:.2f}"
     return number(value)
+
+
+def _heading(name: str) -> str:
+    """A metric's name with its unit, that of a statistic too: `ttft_ms_p50` is "TTFT p50 (ms)"."""
+    match = _STATISTIC.fullmatch(name)
+    if match is None:
+        return heading(name)
+    base = take_apart(name.removesuffix(f"_{match[1]}"))
+    return f"{base.words} {match[1]}" + (f" ({base.unit})" if base.unit else "")
 
 
 def _difference(value: float) -> str:

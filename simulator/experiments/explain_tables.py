@@ -17,6 +17,7 @@ _WIDTH = 80
 _LEAST_SHOWN_FRAC = 0.01
 _LEAST_LISTED_FRAC = 0.001
 _N_PARAMETERS_SHOWN = 15
+_LONGEST_NAME = 27
 _PS_PER_MS = 1e9
 
 
@@ -71,7 +72,8 @@ def explanation_text(stream: TextIO, found: Explanation, *, whole: bool) -> None
     stream.write(f"{found.system}  |  {found.workload}\n")
     _paragraph(stream, _headline(found))
     shown = [share for share in found.operators if whole or share.latency_frac >= _LEAST_SHOWN_FRAC]
-    _write_table(stream, "What bound each operator", _operators_table(shown, found))
+    title = "What bound each operator" + (", mean of a step" if found.n_steps > 1 else "")
+    _write_table(stream, title, _operators_table(shown, found))
     left_out = len(found.operators) - len(shown)
     if left_out:
         _paragraph(
@@ -133,14 +135,14 @@ def _operators_table(shares: Sequence[OperatorShare], found: Explanation) -> Tab
                 f"{second[0]} {second[1]:.0%}" if second else "-",
             )
         )
-    return Table(("operator", "time_ms_per_step", "share", "bound by", "of peak", "then"), rows)
+    return Table(("operator", "time_ms", "share", "bound by", "of peak", "then"), rows)
 
 
 def _sensitivity_text(stream: TextIO, found: Sensitivity) -> None:
     shown = found.effects[:_N_PARAMETERS_SHOWN]
     names = _unique_ends([effect.path for effect in found.effects])
     rows = [row for effect in shown for row in _effect_rows(names[effect.path], effect)]
-    columns = ("parameter", "from", "to", "latency", "throughput", "energy")
+    columns = ("parameter", "value", "change", "latency", "throughput", "energy")
     _write_table(stream, f"Each parameter by {found.change_frac:.0%}, alone", Table(columns, rows))
     text = (
         f"of {found.scope}: {number(found.latency_ms)} ms, {number(found.throughput_per_s)} per s, "
@@ -170,7 +172,8 @@ def _unique_ends(paths: Sequence[str]) -> dict[str, str]:
         keys = path.split(".")
         ends = [".".join(keys[first:]) for first in range(max(0, len(keys) - 2), -1, -1)]
         taken = [end for end in ends if sum(other == end or other.endswith("." + end) for other in paths) == 1]
-        found[path] = taken[0] if taken else path
+        end = taken[0] if taken else path
+        found[path] = end if len(end) <= _LONGEST_NAME else "..." + end[3 - _LONGEST_NAME :]
     return found
 
 
@@ -179,11 +182,15 @@ def _effect_rows(label: str, effect: ParameterEffect) -> Iterator[tuple[Scalar, 
     for change in (effect.down, effect.up):
         name, value = (label, effect.value) if first else ("", "")
         if change.reason is not None:
-            yield (name, value, change.value, "refused", "", "")
+            yield (name, value, _by(change), "refused", "", "")
         else:
             effects = (change.latency_frac, change.throughput_frac, change.energy_frac)
-            yield (name, value, change.value, *(_signed(one) for one in effects))
+            yield (name, value, _by(change), *(_signed(one) for one in effects))
         first = False
+
+
+def _by(change: Change) -> str:
+    return f"to {change.value}" if change.change_frac is None else f"{change.change_frac:+.1%}"
 
 
 def _signed(value: float | None) -> str:

@@ -113,7 +113,7 @@ def _beyond(value: Fraction, wanted: Fraction, change: float) -> int:
     """The whole number at or beyond `wanted`, seen from `value`, and at least one away from a whole `value`."""
     if wanted == value:
         return math.floor(value) + 1 if change > 0 else math.ceil(value) - 1
-    return math.ceil(wanted) if change > 0 else math.floor(wanted)
+    return math.ceil(wanted) if wanted > value else math.floor(wanted)
 
 
 def _decimal(number: Fraction) -> str:
