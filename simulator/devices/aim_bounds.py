@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.contracts.bounds import RankedBound
 from simulator.contracts.results import Bound
 from simulator.devices.aim_device import AimDevice
 from simulator.memory.aim_program import REPEAT, TARGET_COUNT, AimProgram
@@ -20,7 +21,8 @@ def section_cycles(timing: AimTiming) -> NDArray[np.int64]:
 
 
 def operator_bounds(program: AimProgram, timing: AimTiming, device: AimDevice) -> dict[str, Bound]:
-    """The constraint to which channel 0 gives most of each operator's cycles, and that share of them."""
+    """The constraint to which channel 0 gives most of each operator's cycles, that share of them, and the other
+    constraints' shares."""
     rounds = np.maximum(program.runs[:, TARGET_COUNT], 1)
     lines_before = np.concatenate(([0], np.cumsum(program.runs[:, REPEAT] * rounds)))
     n_lines = np.diff(lines_before[list(program.section_ends)], prepend=0)
@@ -29,7 +31,9 @@ def operator_bounds(program: AimProgram, timing: AimTiming, device: AimDevice) -
     cycles = section_cycles(timing)
     for index, name in enumerate(program.sections[:-1]):
         busy = device.busy_cycles(counts[index], int(n_lines[index]))
+        shares = {key: min(1.0, busy[key] / max(int(cycles[index]), 1)) for key in busy if busy[key]}
         constraint = max(busy, key=lambda key: busy[key])
-        share = min(1.0, busy[constraint] / max(int(cycles[index]), 1))
-        bounds[name] = Bound(constraint, share, 1.0, "of the operator's cycles")
+        share = shares.pop(constraint, 0.0)
+        others = dict(sorted(shares.items(), key=lambda entry: -entry[1]))
+        bounds[name] = RankedBound(constraint, share, 1.0, "of the operator's cycles", others)
     return bounds

@@ -104,6 +104,14 @@ class Cent:
         system._runs = self._runs
         return system
 
+    def adopt(self, other: Cent) -> None:
+        """Take over the command programs that `other` timed, where this system's would be the same: its power, links
+        and near-memory unit may differ."""
+        same = self.block == other.block and self.config.detail == other.config.detail
+        if same and self.config.device.dram == other.config.device.dram:
+            self._runs = other._runs
+            vars(self).update({name: vars(other)[name] for name in ("_embedding", "_fc_only") if name in vars(other)})
+
     @property
     def n_slots(self) -> int:
         """Queries in flight."""
