@@ -81,6 +81,11 @@ class Study:
         return Value(panel, series, at, ours) if number is None else published(panel, series, at, ours, number)
 
 
+def mapped(label: str, mapping: str) -> Run:
+    """A query under a mapping: `pp`, `tp`, or stages x devices per stage."""
+    return Run(label, sets={} if mapping == "pp" else {"system.parallelism": mapping})
+
+
 def published(panel: str, series: str, at: str, ours: float, number: Number) -> Value:
     """A value beside a number that is met at its printed digits."""
     value, tolerance, n_decimals = printed(number)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.experiments.figure_data import Figure, Panel, Run, Value
-from simulator.experiments.figure_study import MODELS, Study, with_geomeans
+from simulator.experiments.figure_data import Figure, Panel, Value
+from simulator.experiments.figure_study import MODELS, Study, mapped, with_geomeans
 
-RUNS = {label: Run(label, sets={"system.parallelism": "tp"}) for label in MODELS}
+RUNS = {label: mapped(label, "tp") for label in MODELS}
 
 
 def measure(study: Study) -> list[Value]:

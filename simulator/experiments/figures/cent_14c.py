@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from simulator.experiments.figure_data import Figure, Panel, Run, Value
-from simulator.experiments.figure_study import Study
+from simulator.experiments.figure_data import Figure, Panel, Value
+from simulator.experiments.figure_study import Study, mapped
 from simulator.experiments.figures.cent_14a import RUNS as LONG
 
 PANEL = "query latency"
 RESOURCES = {"PIM": "pim_min", "PNM": "pnm_min", "CXL": "cxl_min", "CPU": "cpu_min"}
-MAPPINGS = ("80x1", "16x2", "8x4", "4x8", "2x16", "1x32")
-RUNS = {mapping: Run("70B", sets={"system.parallelism": mapping}) for mapping in MAPPINGS}
+MAPPINGS = {"80x1": "pp", "16x2": "16x2", "8x4": "8x4", "4x8": "4x8", "2x16": "2x16", "1x32": "tp"}
+RUNS = {shape: mapped("70B", mapping) for shape, mapping in MAPPINGS.items()}
 # Contexts beyond the 4,096 of a query that the paper's bar of 80x1 averages in; 2,304 is one of the query's own.
 BEYOND = {ends: run for ends, run in LONG.items() if ends != "4K"}
 N_SAMPLED = 32  # contexts 128 apart up to 4,096

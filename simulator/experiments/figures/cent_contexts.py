@@ -33,5 +33,5 @@ FIGURE = Figure(
     panels=(Panel(PANEL, "table"),),
     runs=RUNS,
     measure=measure,
-    inches=(7.16, 1.5),
+    inches=(7.16, 1.6),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from simulator.experiments.figure_data import Figure, Panel, Run, Value
-from simulator.experiments.figure_study import MODELS, PHASES, Study, phase_metric
+from simulator.experiments.figure_study import MODELS, PHASES, Study, mapped, phase_metric
 
 PANEL = "both machines"
 RUNS = {
     **{f"{label} pp": Run(label) for label in MODELS},
-    **{f"{label} tp": Run(label, sets={"system.parallelism": "tp"}) for label in MODELS},
+    **{f"{label} tp": mapped(label, "tp") for label in MODELS},
 }
 
 

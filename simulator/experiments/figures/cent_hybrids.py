@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from simulator.experiments.figure_data import Figure, Panel, Run, Value
-from simulator.experiments.figure_study import MODELS, Study
+from simulator.experiments.figure_data import Figure, Panel, Value
+from simulator.experiments.figure_study import MODELS, Study, mapped
 
-THROUGHPUT = "{} (tokens/s)"
 QUANTITIES = {"query_latency_s": "query (s)", "throughput_tokens_per_s": "tokens/s", "energy_mj_per_token": "mJ/token", "power_w": "W"}
 MAPPINGS = {
     "7B": ("tp", "2x4", "4x2", "8x1", "32x1"),
@@ -13,7 +12,7 @@ MAPPINGS = {
     "70B": ("tp", "2x16", "4x8", "8x4", "16x2", "32x1", "80x1"),
 }
 RUNS = {
-    f"{label} {mapping}": Run(label, sets={"system.parallelism": mapping})
+    f"{label} {mapping}": mapped(label, mapping)
     for label, mappings in MAPPINGS.items()
     for mapping in mappings
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.experiments.figure_data import Figure, Panel, Run, Value
-from simulator.experiments.figure_study import MODELS, PHASES, Study, phase_metric
+from simulator.experiments.figure_study import MODELS, PHASES, Study, mapped, phase_metric
 
 PIPELINE, TENSOR = "every layer a stage", "all devices on one layer"
 QUANTITIES = {
@@ -14,7 +14,7 @@ QUANTITIES = {
 }
 RUNS = {
     **{f"{label} pp": Run(label) for label in MODELS},
-    **{f"{label} tp": Run(label, sets={"system.parallelism": "tp"}) for label in MODELS},
+    **{f"{label} tp": mapped(label, "tp") for label in MODELS},
 }
 
 
