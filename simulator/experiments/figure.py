@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 
+from simulator.contracts.results import Table
 from simulator.core.errors import ConfigError
 from simulator.core.spelling import did_you_mean
 from simulator.experiments import figures
@@ -17,6 +18,12 @@ from simulator.experiments.figure_targets import all_figure_targets, with_publis
 def list_figures() -> list[str]:
     """Names of all figures, without importing any."""
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(figures.__path__))
+
+
+def describe_figures() -> Table:
+    """Names, titles and sources of all figures."""
+    rows = [(one.name, one.title, one.source) for one in map(load_figure, list_figures())]
+    return Table(("figure", "title", "source"), rows)
 
 
 def load_figure(name: str) -> Figure:
