@@ -1,0 +1,86 @@
+"""Validation as one HTML page: every target with its source, ours beside it, the error and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.core.errors import ConfigError
+from simulator.experiments.figure_html import render
+from simulator.experiments.validate import remarks, tables
+from simulator.experiments.validate_records import FAIL, PASS, REPORTED, Row
+from simulator.report.provenance import provenance
+
+_TITLE = "Validation"
+_VERDICTS = {PASS: "met", FAIL: "missed", REPORTED: "reported"}
+_TEMPLATE = """
+<p class="muted">Simulator of memory-centric machines</p>
+<h1>Validation</h1>
+<p><span class="verdict{% if n_failed %} missed{% endif %}">{{ n_met }} of {{ n_met + n_failed }} targets met</span>
+{% if n_reported %}{{ n_reported }} more contradict another number of their source: they are shown, not counted.{% endif %}</p>
+<p>A printed number is met when ours rounds to its digits, or is within the tolerance that is shown; counts must be equal.
+No target is an input of the simulation.</p>
+<ul class="contents">
+{% for group in groups %}
+<li><a href="#{{ group.anchor }}">{{ group.title }}</a> <span class="muted">{{ group.n_met }}/{{ group.n_counted }}</span></li>
+{% endfor %}
+</ul>
+{% if remarks %}<section><h2>Remarks</h2>{% for remark in remarks %}<p class="caution">{{ remark }}</p>{% endfor %}</section>{% endif %}
+{% for group in groups %}
+<section id="{{ group.anchor }}">
+<h2>{{ group.title }}</h2>
+<p class="muted">{{ group.source }}</p>
+<div class="scroll"><table>
+<thead><tr><th>target</th>{% for name in ("published", "ours", "error", "tolerance") %}<th class="number">{{ name }}</th>{% endfor %}
+<th>verdict</th></tr></thead>
+<tbody>
+{% for cells, verdict in group.rows %}
+<tr><td>{{ cells[0] }}</td><td class="number published">{{ cells[1] }}</td>
+{% for cell in cells[2:5] %}<td class="number">{{ cell }}</td>{% endfor %}<td class="{{ verdict }}">{{ words[verdict] }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+</section>
+{% endfor %}
+<footer><p>{{ footer }}</p></footer>
+"""
+
+
+def validation_page(rows: Sequence[Row]) -> str:
+    """The page of validated rows."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.group.name, []).append(row)
+    groups = [
+        {
+            "anchor": name,
+            "title": members[0].group.title,
+            "source": members[0].group.source,
+            "n_met": sum(row.verdict == PASS for row in members),
+            "n_counted": sum(row.verdict != REPORTED for row in members),
+            "rows": [(cells, row.verdict) for cells, row in zip(table.rows, members, strict=True)],
+        }
+        for (name, members), (_, table) in zip(grouped.items(), tables(rows), strict=True)
+    ]
+    origin = provenance()
+    counts = [sum(row.verdict == verdict for row in rows) for verdict in (PASS, FAIL, REPORTED)]
+    values = {
+        "groups": groups,
+        "remarks": remarks(rows),
+        "words": _VERDICTS,
+        "footer": f"Commit {origin.git_commit or 'unknown'}; source {origin.source_hash[:12]}.",
+        **dict(zip(("n_met", "n_failed", "n_reported"), counts, strict=True)),
+    }
+    return render(_TITLE, _TEMPLATE, values)
+
+
+def write_validation_page(rows: Sequence[Row], path: str | Path) -> Path:
+    """Write the page into a file, with the folders on the way. Raises ConfigError where it cannot be written."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(validation_page(rows), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {target}: {error.strerror}", where="--html", remedy="name a file in a folder that can be written"
+        ) from error
+    return target
