@@ -1,10 +1,11 @@
 """What a machine costs: a chip from its area, a machine from its parts, an hour of use, tokens for a dollar.
 
-Every constant stands in a part such as `hw_configs/parts/cent_cost.yaml`; here are only the formulas. Dollars are US dollars
-of the source's year.
+Every constant stands in a part such as `hw_configs/parts/cent_cost.yaml`; here are only the formulas.
+Dollars are US dollars of the source's year.
 
-Source: CENT (ASPLOS'25), cost model; the yield is Stapper's negative binomial (IBM J. Res. Dev. 27(6), 1983). Not modelled:
-test and assembly yield, volume discounts, the building, staff, interest.
+Source: CENT (ASPLOS'25), cost model; the yield is Stapper's negative binomial (IBM J. Res. Dev. 27(6), 1983).
+
+Not modelled: test and assembly yield, volume discounts, the building, staff, interest.
 """
 
 from __future__ import annotations

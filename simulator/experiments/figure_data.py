@@ -21,9 +21,9 @@ _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose
 class Panel:
     """One pair of axes, or a table.
 
-    `bars` group series by position and `stacked` pile them up; `lines` join positions; `scatter` takes each value's x from
-    the panel `x_from`, which may be `hidden`; a `table` has a row per series and a column per position. `reference` is a
-    line to compare with, such as 1 for ratios. `table_name` heads a table's first column.
+    `bars` group series by position and `stacked` pile them up; `lines` join positions; `scatter` takes each value's x
+    from the panel `x_from`, which may be `hidden`; a `table` has a row per series and a column per position.
+    `reference` is a line to compare with, such as 1 for ratios.
     """
 
     name: str

@@ -275,8 +275,7 @@ def _other_handles(panel: Panel, values: Sequence[Value]) -> list[Any]:
         if panel.kind == "stacked":
             handles.append(Patch(facecolor="white", edgecolor=PAPER, linewidth=1.0, label=_PUBLISHED))
         else:
-            mark = {"marker": "D", "markersize": 3.6, "color": PAPER, "linestyle": "none"}
-            handles.append(Line2D([], [], label=_PUBLISHED, **mark))
+            handles.append(Line2D([], [], label=_PUBLISHED, marker="D", markersize=3.6, color=PAPER, linestyle="none"))
     if panel.kind in ("bars", "stacked") and any(value.is_baseline for value in values):
         handles.append(Patch(color=MUTED, label=_BASELINE))
     return handles

@@ -20,8 +20,18 @@ from simulator.report.run_directory import run_target, whole_directory
 DEFAULT_OUT = Path("results") / "figures"
 INDEX = "index.html"
 _COLUMNS = (
-    "figure", "panel", "series", "at", "kind", "ours", "published", "error_frac", "tolerance", "verdict", "also_published",
-)  # fmt: skip
+    "figure",
+    "panel",
+    "series",
+    "at",
+    "kind",
+    "ours",
+    "published",
+    "error_frac",
+    "tolerance",
+    "verdict",
+    "also_published",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,8 @@ def write_figures(names: Sequence[str], out: str | Path | None = None) -> Writte
     study = Study()
     measured = measure_figures(names, study)
     origin = provenance()
-    footer = f"Commit {origin.git_commit or 'unknown'}{', with changes' if origin.git_dirty else ''}; source {origin.source_hash[:12]}."
+    changed = ", with changes" if origin.git_dirty else ""
+    footer = f"Commit {origin.git_commit or 'unknown'}{changed}; source {origin.source_hash[:12]}."
     with whole_directory(target) as folder:
         pictures = {one.figure.name: _write(one, folder) for one in measured}
         page = index_page(measured, pictures, study.targets.models, footer)

@@ -13,36 +13,6 @@ from simulator.report.provenance import provenance
 
 _TITLE = "Validation"
 _VERDICTS = {PASS: "met", FAIL: "missed", REPORTED: "reported"}
-_TEMPLATE = """
-<p class="muted">Simulator of memory-centric machines</p>
-<h1>Validation</h1>
-<p><span class="verdict{% if n_failed %} missed{% endif %}">{{ n_met }} of {{ n_met + n_failed }} targets met</span>
-{% if n_reported %}{{ n_reported }} more contradict another number of their source: they are shown, not counted.{% endif %}</p>
-<p>A printed number is met when ours rounds to its digits, or is within the tolerance that is shown; counts must be equal.
-No target is an input of the simulation.</p>
-<ul class="contents">
-{% for group in groups %}
-<li><a href="#{{ group.anchor }}">{{ group.title }}</a> <span class="muted">{{ group.n_met }}/{{ group.n_counted }}</span></li>
-{% endfor %}
-</ul>
-{% if remarks %}<section><h2>Remarks</h2>{% for remark in remarks %}<p class="caution">{{ remark }}</p>{% endfor %}</section>{% endif %}
-{% for group in groups %}
-<section id="{{ group.anchor }}">
-<h2>{{ group.title }}</h2>
-<p class="muted">{{ group.source }}</p>
-<div class="scroll"><table>
-<thead><tr><th>target</th>{% for name in ("published", "ours", "error", "tolerance") %}<th class="number">{{ name }}</th>{% endfor %}
-<th>verdict</th></tr></thead>
-<tbody>
-{% for cells, verdict in group.rows %}
-<tr><td>{{ cells[0] }}</td><td class="number published">{{ cells[1] }}</td>
-{% for cell in cells[2:5] %}<td class="number">{{ cell }}</td>{% endfor %}<td class="{{ verdict }}">{{ words[verdict] }}</td></tr>
-{% endfor %}
-</tbody></table></div>
-</section>
-{% endfor %}
-<footer><p>{{ footer }}</p></footer>
-"""
 
 
 def validation_page(rows: Sequence[Row]) -> str:
@@ -70,7 +40,7 @@ def validation_page(rows: Sequence[Row]) -> str:
         "footer": f"Commit {origin.git_commit or 'unknown'}; source {origin.source_hash[:12]}.",
         **dict(zip(("n_met", "n_failed", "n_reported"), counts, strict=True)),
     }
-    return render(_TITLE, _TEMPLATE, values)
+    return render(_TITLE, "validation.html.j2", values)
 
 
 def write_validation_page(rows: Sequence[Row], path: str | Path) -> Path:
@@ -81,6 +51,8 @@ def write_validation_page(rows: Sequence[Row], path: str | Path) -> Path:
         target.write_text(validation_page(rows), encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"cannot write {target}: {error.strerror}", where="--html", remedy="name a file in a folder that can be written"
+            f"cannot write {target}: {error.strerror}",
+            where="--html",
+            remedy="name a file in a folder that can be written",
         ) from error
     return target

@@ -36,8 +36,8 @@ FIGURE = Figure(
     runs=RUNS,
     measure=measure,
     cautions=(
-        "The cost of an hour (0.73 and 1.76 dollars) is a constant of the repository, in proportion to devices and GPUs; "
-        "its parts are not given. Beside it: the price of the machine over three years and its electricity, an "
+        "The cost of an hour (0.73 and 1.76 dollars) is a constant of the repository, in proportion to devices and "
+        "GPUs; its parts are not given. Beside it: the price of the machine over three years and its electricity, an "
         "assumed price, which gives CENT a somewhat cheaper hour.",
     ),
 )

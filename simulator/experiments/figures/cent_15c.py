@@ -33,8 +33,8 @@ FIGURE = Figure(
     runs=RUNS,
     measure=measure,
     cautions=(
-        "The first version of the paper has 2.3 where the third has 2.9: the repository's last commit halved the energy "
-        "of the 13B GPUs. We use the constants as corrected.",
+        "The first version of the paper has 2.3 where the third has 2.9: the repository's last commit halved the "
+        "energy of the 13B GPUs. We use the constants as corrected.",
         "The published accounting counts standby energy 32 times too low and PCIe elements as if they were bits; "
         "cent_corrected.yaml mends both.",
     ),

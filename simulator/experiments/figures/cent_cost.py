@@ -55,7 +55,8 @@ FIGURE = Figure(
     measure=measure,
     cautions=(
         "`stated` dollars of an hour are constants of the repository (its parts are not given): the row holds by "
-        "construction. `derived` is the machine's price over three years and electricity at an assumed 0.127 dollars a kWh.",
+        "construction. `derived` is the machine's price over three years and electricity at an assumed "
+        "0.127 dollars a kWh.",
         "The parts of the machine are printed as whole dollars, and sum to 14,872 where the paper has 14,873.",
     ),
     inches=(7.16, 2.5),

@@ -17,7 +17,9 @@ def measure(study: Study) -> list[Value]:
     values = []
     for label in MODELS:
         gpu, run = study.gpu.models[label], RUNS[f"{label} pp"]
-        rows = [("latency of a lone query (s)", gpu.query_latency_s, study.metric(RUNS[f"{label} tp"], "query_latency_s"))]
+        rows = [
+            ("latency of a lone query (s)", gpu.query_latency_s, study.metric(RUNS[f"{label} tp"], "query_latency_s"))
+        ]
         for phase in PHASES:
             rate = study.metric(run, phase_metric(phase, "throughput_tokens_per_s"))
             rows.append((f"{phase} (tokens/s)", gpu.tokens_per_s[phase], rate))
@@ -36,8 +38,8 @@ def measure(study: Study) -> list[Value]:
 FIGURE = Figure(
     name="cent-gpus",
     title="GPUs as measured, CENT as simulated",
-    caption="Queries of 512 tokens in and 3,584 out. A lone query is batch 1 on GPUs and tensor parallel on CENT; rates are "
-    "batch 128 on 1, 2 and 4 GPUs, and a full pipeline on 8, 20 and 32 CENT devices.",
+    caption="Queries of 512 tokens in and 3,584 out. A lone query is batch 1 on GPUs and tensor parallel on CENT; "
+    "rates are batch 128 on 1, 2 and 4 GPUs, and a full pipeline on 8, 20 and 32 CENT devices.",
     source="CENT repository: GPU measurements of its authors (A100 80 GB, vLLM)",
     panels=(Panel(PANEL, "table"),),
     runs=RUNS,

@@ -25,7 +25,9 @@ def measure(study: Study) -> list[Value]:
     for case in queries.cases:
         for quantity, unit in QUANTITIES.items():
             for phase in PHASES:
-                name = phase_metric(phase, quantity).replace("prefill_query", "prefill").replace("decode_query", "decode")
+                name = (
+                    phase_metric(phase, quantity).replace("prefill_query", "prefill").replace("decode_query", "decode")
+                )
                 values.append(study.case_value(PIPELINE, f"{phase} ({unit})", case.model, queries, case, name))
     for case in mappings.cases:
         if case.sets.get("system.parallelism") == "tp":

@@ -27,7 +27,8 @@ def measure(study: Study) -> list[Value]:
 FIGURE = Figure(
     name="cent-service",
     title="Queries a minute against latency, 70B",
-    caption="Queries of 512 tokens in and 3,584 out: CENT by mapping (pipeline stages x devices per stage), GPUs by batch.",
+    caption="Queries of 512 tokens in and 3,584 out: CENT by mapping (pipeline stages x devices per stage), "
+    "GPUs by batch.",
     source="CENT repository, quality-of-service table",
     panels=(
         Panel(RATE, "scatter", y="queries a minute", x="latency of a query (min)", log_x=True, x_from=LATENCY),
