@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGING := setup.cfg pyproject.toml simulator/__init__.py
 
-.PHONY: run test bench lint types clean
+.PHONY: run test figures bench lint types clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -18,6 +18,13 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(N_WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+# Into results/figures, or a folder of your own: make figures FIGURES="cent-13a cent-13b" FIGURES_OUT=out
+FIGURES ?= --all
+FIGURES_OUT ?=
+
+figures: $(VENV)/.installed
+	$(BIN)/sim figure $(FIGURES) $(if $(FIGURES_OUT),--out $(FIGURES_OUT))
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/benchmarks --override-ini=addopts=--import-mode=importlib -s -q -p no:xdist $(PYTEST_ARGS)

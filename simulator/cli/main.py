@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from simulator import __version__
-from simulator.cli import catalog, check, compare, explain, replay, run, trace, validate, warmup
+from simulator.cli import catalog, check, compare, explain, figure, replay, run, trace, validate, warmup
 from simulator.cli.options import Invocation
 from simulator.cli.output import complain, leave_pipe
 from simulator.core.errors import INTERRUPTED_EXIT_CODE, ModelFault, SimulatorError
@@ -51,6 +51,7 @@ def build_app() -> typer.Typer:
     app.command("validate")(validate.validate)
     app.command("compare")(compare.compare)
     app.command("explain", cls=explain.ExplainCommand)(explain.explain)
+    app.command("figure")(figure.figure)
     app.command("check")(check.check)
     app.command("list")(catalog.list_kind)
     app.add_typer(trace.app, name="trace")

@@ -18,6 +18,9 @@ def validate(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Whose targets, such as cent (default: all).")
     ] = None,
+    html: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Also write all rows as one HTML page.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare with published and golden numbers.
@@ -31,6 +34,10 @@ def validate(
         from simulator.experiments.validate import validate as compare
 
         rows = compare(tuple(names or ()))
+        if html is not None:
+            from simulator.experiments.validate_page import write_validation_page
+
+            write_validation_page(rows, html)
     n_met, n_failed = (sum(row.verdict == verdict for row in rows) for verdict in (MET, FAILED))
     if as_json:
         counts = {"n_targets": len(rows), "n_met": n_met, "n_failed": n_failed}

@@ -8,7 +8,7 @@ from simulator.contracts.results import Table
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_records import FAIL, Group, Point, Row, rows_of
 from simulator.experiments.validate_runs import Runs
-from simulator.experiments.validate_targets import Targets, list_targets, load_targets
+from simulator.experiments.validate_targets import Targets, list_targets, load_targets, machine_of
 from simulator.report.wording import take_apart
 
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
@@ -19,8 +19,12 @@ def validate(names: Sequence[str] = ()) -> list[Row]:
 
     Raises ConfigError for a name without targets.
     """
-    loaded = [load_targets(name) for name in names or list_targets()]
-    return [row for targets in loaded for row in rows_of(_points(targets))]
+    chosen = list(dict.fromkeys(names or list_targets()))
+    loaded = {machine: load_targets(machine) for machine in dict.fromkeys(map(machine_of, chosen))}
+    runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
+    return [
+        row for name in chosen for row in rows_of(_named_points(name, loaded[machine_of(name)], runs[machine_of(name)]))
+    ]
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:
@@ -46,8 +50,17 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     return said + list(dict.fromkeys(f"{row.name}: {row.worst.contradicts}" for row in rows if row.worst.contradicts))
 
 
-def _points(targets: Targets) -> Iterator[Point]:
-    runs = Runs(targets)
+def _named_points(name: str, targets: Targets, runs: Runs) -> Iterator[Point]:
+    if name == machine_of(name):
+        return _points(targets, runs)
+    # Figures are measured with the runs of their machine, and import what is defined here.
+    from simulator.experiments.figure_study import Study
+    from simulator.experiments.validate_figures import figure_points
+
+    return figure_points(name, Study(targets, runs))
+
+
+def _points(targets: Targets, runs: Runs) -> Iterator[Point]:
     yield from golden_points(targets, runs)
     yield from _section_points(targets, runs)
     yield from _capacity_points(targets, runs)

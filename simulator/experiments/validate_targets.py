@@ -15,6 +15,7 @@ from simulator.core.spelling import did_you_mean
 from simulator.experiments.validate_records import Number
 
 FOLDER = Path(__file__).parent / "targets"
+FIGURES = "_figures"
 
 
 class _Section(BaseModel):
@@ -122,6 +123,11 @@ class Targets(_Section):
 def list_targets(folder: Path = FOLDER) -> list[str]:
     """Names of what can be validated."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def machine_of(name: str) -> str:
+    """Whose runs the targets of a name are about: `cent_figures` are numbers of figures of `cent`."""
+    return name.removesuffix(FIGURES)
 
 
 def load_targets(name: str, folder: Path = FOLDER) -> Targets:

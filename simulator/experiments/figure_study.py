@@ -1,0 +1,114 @@
+"""What figures compute from: runs made once for all of them, the cost of the machine, and the baseline beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from math import prod
+
+from simulator.contracts.results import RunRecord
+from simulator.core.binding import bind
+from simulator.core.config import load_part
+from simulator.core.errors import ModelFault
+from simulator.devices.cost import HOURS_PER_YEAR, Cost
+from simulator.experiments.figure_data import Run, Value, printed
+from simulator.experiments.figure_targets import Gpu, load_baseline
+from simulator.experiments.validate_records import Number
+from simulator.experiments.validate_runs import Runs
+from simulator.experiments.validate_targets import RunCase, RunGroup, Targets, load_targets
+from simulator.workload.catalog import data_directory
+
+MODELS = ("7B", "13B", "70B")
+PHASES = ("prefill", "decode", "end to end")
+GEOMEAN = "geomean"
+
+
+class Study:
+    """Records, costs and baselines of CENT for its figures; a run asked for twice is made once."""
+
+    def __init__(self, targets: Targets | None = None, runs: Runs | None = None) -> None:
+        self.targets = load_targets("cent") if targets is None else targets
+        self.runs = Runs(self.targets) if runs is None else runs
+
+    @cached_property
+    def gpu(self) -> Gpu:
+        """The GPUs that CENT is compared with."""
+        return load_baseline("cent_gpu")
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The cost of a CENT machine."""
+        return Cost(bind(load_part(data_directory("hw_configs") / "parts" / "cent_cost.yaml"), Cost.Config))
+
+    def record(self, run: Run) -> RunRecord:
+        """The record of a run."""
+        return self.runs.record(run.model, run.scope, run.sets)
+
+    def metric(self, run: Run, name: str) -> float:
+        """A metric of a run, or one of the values that cent.yaml defines over records."""
+        return self.runs.value(self.record(run), name)
+
+    def usd_per_h(self, label: str) -> float:
+        """Dollars of an hour of the CENT devices that a model's machine has, as the source states them."""
+        return self.cost.usd_per_h(self.runs.n_devices(label))
+
+    def derived_usd_per_h(self, label: str, power_w: float) -> float:
+        """The same from the machine's price over its years, and electricity."""
+        return self.cost.usd_per_h(self.runs.n_devices(label), "derived", power_w)
+
+    def derived_gpu_usd_per_h(self, label: str) -> float:
+        """Dollars of an hour of a model's GPUs, as `derived_usd_per_h` takes ours."""
+        gpu, own = self.gpu.models[label], self.cost.config.ownership
+        share = gpu.n_gpus / self.gpu.usd_per_h_gpus
+        price_per_h = sum(self.gpu.machine_usd.values()) * share / (own.years * HOURS_PER_YEAR)
+        return price_per_h + gpu.watts["end to end"] / 1000 * own.electricity_usd_per_kwh
+
+    def group(self, name: str) -> RunGroup:
+        """A table of cent.yaml. Raises ModelFault for an unknown one: figures are written against them."""
+        for group in self.targets.groups:
+            if group.name == name:
+                return group
+        raise ModelFault(f"the targets of CENT have no table {name!r}")
+
+    def case_run(self, group: RunGroup, case: RunCase) -> Run:
+        """The run of a row of a table."""
+        return Run(case.model, group.scope, case.sets)
+
+    def case_value(self, panel: str, series: str, at: str, group: RunGroup, case: RunCase, quantity: str) -> Value:
+        """Our value of a quantity of a table's row, and the published one where the row has it."""
+        ours = self.metric(self.case_run(group, case), quantity)
+        number = case.targets.get(quantity)
+        return Value(panel, series, at, ours) if number is None else published(panel, series, at, ours, number)
+
+
+def mapped(label: str, mapping: str) -> Run:
+    """A query under a mapping: `pp`, `tp`, or stages x devices per stage."""
+    return Run(label, sets={} if mapping == "pp" else {"system.parallelism": mapping})
+
+
+def published(panel: str, series: str, at: str, ours: float, number: Number) -> Value:
+    """A value beside a number that is met at its printed digits."""
+    value, tolerance, n_decimals = printed(number)
+    return Value(panel, series, at, ours, value, tolerance, n_decimals)
+
+
+def phase_metric(phase: str, name: str) -> str:
+    """The name of a query's metric in a phase: `decode_power_w`; end to end it is `power_w`."""
+    return name if phase == "end to end" else f"{phase}_{name}"
+
+
+def with_geomeans(values: Iterable[Value]) -> list[Value]:
+    """The values, each series followed by its geometric mean over the positions."""
+    by_series: dict[tuple[str, str], list[Value]] = {}
+    for value in values:
+        by_series.setdefault((value.panel, value.series), []).append(value)
+    return [
+        one
+        for (panel, series), members in by_series.items()
+        for one in (*members, Value(panel, series, GEOMEAN, geomean([member.ours for member in members])))
+    ]
+
+
+def geomean(values: Sequence[float]) -> float:
+    """The geometric mean of positive values."""
+    return float(prod(values) ** (1 / len(values)))
