@@ -1,6 +1,6 @@
 """Regenerate a paper's figures: every figure whose name starts with the paper's, ours beside the published numbers.
 
-    python scripts/make_figures.py cent results/cent_paper
+python scripts/make_figures.py cent results/cent_paper
 """
 
 from __future__ import annotations

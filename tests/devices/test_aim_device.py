@@ -229,7 +229,9 @@ def test_a_refresh_interval_that_leaves_no_time_is_refused(n_refi: int) -> None:
         aim_device({"refresh": True, "timing.n_refi": n_refi})
 
 
-@pytest.mark.xfail(reason="zero is taken: write mode then never ends, reads are never sent, and the kernel never returns")
+@pytest.mark.xfail(
+    reason="zero is taken: write mode then never ends, reads are never sent, and the kernel never returns"
+)
 def test_a_write_mode_that_never_ends_is_refused() -> None:
     with pytest.raises(ConfigError):
         aim_device({"write_low_watermark": 0})
