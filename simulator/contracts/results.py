@@ -45,7 +45,8 @@ class StepResult:
     `latency_ps` is the schedule's makespan; `interval_ps` the time between completions at full occupancy; `n_slots` how
     many sequences are in flight. `energy` is that of the step (of one token, where a step is one token) and `power_w`
     the power at full occupancy, both as the system accounts for them. `traffic_bytes` by link; `bounds` by operator;
-    `metrics` and `breakdown` hold what only this system has, by name with unit; `notes` what a reader must know.
+    `metrics` and `breakdown` hold what only this system has, by name with unit; `notes` what a reader must know;
+    `made_of` the steps, with their numbers, that a step of many tokens consists of, where its breakdown is theirs.
     """
 
     latency_ps: int
@@ -59,6 +60,7 @@ class StepResult:
     metrics: dict[str, int | float] = field(default_factory=dict)
     breakdown: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    made_of: tuple[tuple[StepResult, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

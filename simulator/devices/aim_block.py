@@ -114,6 +114,13 @@ class AimBlock:
                 f"a head of {self.model.head_dim} elements does not fit a row of {self.geometry.row_elements}",
                 remedy="use a part with longer rows",
             )
+        model, bits = self.model, self.geometry.element_bits
+        if {model.weight_bits, model.act_bits, model.kv_bits} != {bits}:
+            raise MappingError(
+                f"{model.name} has {model.weight_bits}-bit weights, {model.act_bits}-bit activations and "
+                f"{model.kv_bits}-bit keys and values; the units beside the banks compute in {bits} bits",
+                remedy=f"set weight_bits, act_bits and kv_bits to {bits}",
+            )
         object.__setattr__(self, "rows", self._layout())
 
     @property
@@ -138,6 +145,12 @@ class AimBlock:
         if not model.n_experts:
             return [model.ffn]
         return [model.expert_ffn] * (model.n_experts_per_token + model.n_shared_experts)
+
+    @property
+    def experts_per_row(self) -> int:
+        """Experts that share a set of rows, each in banks of its own, where one does not fill all banks."""
+        widest = max(self.model.hidden, *self.ffn_widths())
+        return max(1, self.n_fc_banks // widest)
 
     def program(self, context: int, parts: Collection[str] = BLOCK_PARTS) -> AimProgram:
         """Commands of one token at `context`, restricted to `parts`; sections are named after operators."""
@@ -201,7 +214,7 @@ class AimBlock:
         router = ffn_x + 2
         ffn = router + (matrix(model.hidden, model.n_experts) if model.n_experts else 0)
         ffn_rows = self._ffn_rows(0, self.ffn_widths()[0]).end
-        n_networks = model.n_experts + model.n_shared_experts if model.n_experts else 1
+        n_networks = ceil_div(model.n_experts + model.n_shared_experts, self.experts_per_row) if model.n_experts else 1
         return BlockRows(
             0, 1, 2, 3, wk, wv, xq, xq + 1, keys, scores, values, wo, ffn_x, ffn_x + 1, router, ffn, ffn_rows,
             ffn + n_networks * ffn_rows + 1,
@@ -254,7 +267,9 @@ class AimBlock:
         if model.n_experts:
             operators.append(("router", lambda b, _: self._gemv(b, model.hidden, model.n_experts, rows.router)))
         for index, width in enumerate(self.ffn_widths()):
-            operators += self._ffn_operators(self._ffn_rows(rows.ffn + index * rows.ffn_rows, width), width)
+            operators += self._ffn_operators(
+                self._ffn_rows(rows.ffn + index // self.experts_per_row * rows.ffn_rows, width), width
+            )
         operators.append(("residual_ffn", residual))
         return operators
 

@@ -3,6 +3,7 @@ instructions."""
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from simulator.contracts.results import RunRecord, Scalar
 from simulator.core.errors import ConfigError
 from simulator.core.quantities import NonNegativeInt, Period, PositiveBytes, PositiveInt
+from simulator.core.spelling import did_you_mean
 from simulator.devices.aim_mapping import AimGeometry
 from simulator.memory.aim_isa import Command
 from simulator.memory.aim_program import AimProgram
@@ -24,6 +26,8 @@ from simulator.memory.timing import TimingRule, rule_matrices
 
 Detail = Literal["full", "class", "fast"]
 PS_PER_S = 10**12
+# Timings that the device reads by name: refresh, and what its bounds are told in.
+CONTROLLER_TIMINGS = ("n_refi", "n_rfc", "n_ccd", "n_rcd_mac", "n_rtp", "n_rp", "n_mod", "n_bl")
 
 
 class Organisation(BaseModel):
@@ -82,8 +86,25 @@ class AimDevice:
             raise ConfigError(
                 f"queue_entries is {config.queue_entries}, at most 64 are supported", remedy="choose at most 64"
             )
-        if config.refresh and not ("n_refi" in config.timing and "n_rfc" in config.timing):
+        if config.refresh and not (config.timing.get("n_refi") and config.timing.get("n_rfc")):
             raise ConfigError("refresh is on, but the timing has no n_refi and n_rfc", remedy="state both in clocks")
+        if organisation.burst_bytes * 8 < organisation.element_bits:
+            raise ConfigError(
+                f"a burst of {organisation.burst_bytes} bytes holds no element of {organisation.element_bits} bits",
+                remedy="state a burst of at least one element",
+            )
+        self._check_timing_names()
+
+    def _check_timing_names(self) -> None:
+        """Refuse a timing that no rule uses: it would change nothing, and is most likely misspelt."""
+        used = set(CONTROLLER_TIMINGS)
+        for rule in self.config.rules:
+            used.update(re.findall(r"[A-Za-z_]\w*", str(rule.latency)))
+        for name in self.config.timing:
+            if name not in used:
+                raise ConfigError(
+                    f"no rule uses the timing `{name}`", remedy=did_you_mean(name, sorted(used), noun="the timings")
+                )
 
     @cached_property
     def geometry(self) -> AimGeometry:
@@ -97,6 +118,7 @@ class AimDevice:
             n_accumulators=organisation.n_accumulators,
             n_accumulators_activated=organisation.n_accumulators_activated,
             n_rows=organisation.n_rows,
+            element_bits=organisation.element_bits,
         )
 
     @property

@@ -35,6 +35,7 @@ class AimGeometry:
     n_accumulators: int = 32
     n_accumulators_activated: int = 16
     n_rows: int = 16384
+    element_bits: int = 16
 
     def columns(self, n_elements: int) -> int:
         """Bursts that hold `n_elements`."""

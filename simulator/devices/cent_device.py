@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.energy import BackgroundPower, EnergyLedger
-from simulator.core.quantities import Milliwatts, NonNegativeFloat
+from simulator.core.quantities import Milliwatts, NonNegativeFloat, PositiveInt
 from simulator.devices.aim_device import AimDevice
 from simulator.devices.pnm import Pnm, PnmConfig, PnmWork
 from simulator.memory.aim_isa import Command, Opcode
@@ -67,7 +67,7 @@ class CentPower(BaseModel):
     pcie_pj_per_bit: NonNegativeFloat
     controller_transaction_mw: Milliwatts
     controller_phy_mw: Milliwatts
-    channels_per_controller: int
+    channels_per_controller: PositiveInt
     global_buffer_static_mw: Milliwatts
     global_buffer_read_mw: Milliwatts
     global_buffer_write_mw: Milliwatts

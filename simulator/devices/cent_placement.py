@@ -111,7 +111,7 @@ def kv_room(block: AimBlock, placement: Placement, device: AimDevice) -> KvRoom:
     if free < 0:
         raise MappingError(
             f"the weights of {model.name} overfill a device by {-free:,} bytes",
-            remedy="use more devices (system.n_devices) or a smaller model",
+            remedy="use more devices, spread blocks over them (system.parallelism), or a smaller model",
             missing_bytes=-free,
         )
     values = ceil_div(model.kv_dim * model.kv_bits, 8)

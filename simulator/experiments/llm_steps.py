@@ -92,7 +92,8 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
     note = system.check_capacity(workload.batch, context)
     make: Callable[[int, int], Batch] = Batch.prefill if workload.phase == "prefill" else Batch.decode
     batch = make(context, workload.batch)
-    step = system.step(batch)
+    # A pipeline's `step` is a token among others; here the batch has the machine to itself.
+    step = getattr(system, "alone", system.step)(batch)
     metrics: dict[str, int | float] = {
         **step.metrics,
         "step_time_ms": step.latency_ps / 1e9,
@@ -104,7 +105,7 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
         f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
         f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
     )
-    record = _record(settings, workload.phase or "", metrics, [(step, 1.0)], (headline,), note)
+    record = _record(settings, workload.phase or "", metrics, step.made_of or [(step, 1.0)], (headline,), note)
     if timeline:
         label = f"{workload.phase} of {workload.batch} x {context:,} positions"
         record.timeline = step_timeline(record.system, label, step)
@@ -246,20 +247,23 @@ def _record(
     comparison: dict[str, Scalar] | None = None,
 ) -> RunRecord:
     """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
-    # The means are over tokens, but for a part of a block, and for a step of many tokens.
-    parts = mean_breakdown(weighted, "token_" if what in ("query", "token", "block") else "")
+    # The means are over tokens, but for a part of a block, and for a step that is not made of tokens.
+    is_mean = what in ("query", "token", "block") or len(weighted) > 1 or weighted[0][1] != 1.0
+    parts = mean_breakdown(weighted, "token_" if is_mean else "")
     breakdown = dict(parts.breakdown)
     breakdown.update(parts.longest.breakdown)
     if comparison:
         breakdown["other_accounting"] = comparison
-    notes = [text for text in (note, _in_words(comparison, metrics), *parts.longest.notes) if text]
+    workload = settings.workload
+    context = workload.prompt_tokens + workload.output_tokens if what == "query" else workload.context or 0
+    told = (note, settings.context_note(context), _in_words(comparison, metrics), *parts.longest.notes)
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
         metrics=metrics,
         breakdown=breakdown,
         headlines=headlines,
-        notes=tuple(notes),
+        notes=tuple(text for text in told if text),
         operators=parts.operators,
         key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
     )

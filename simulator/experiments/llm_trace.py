@@ -92,7 +92,7 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
         metrics=metrics,
         breakdown={"energy_by_part_j": energy, **parts.breakdown},
         headlines=(headline, detail),
-        notes=tuple(trace.notes),
+        notes=tuple(trace.notes) + _notes(settings, result),
         requests=result.table(),
         operators=parts.operators,
         key_metrics=KEY_METRICS,
@@ -101,6 +101,18 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
         timeline=serving_timeline(result) if timeline else None,
     )
     return record, {str(trace.path): trace.checksum}
+
+
+def _notes(settings: Settings, result: ServingResult) -> tuple[str, ...]:
+    """What a reader must know of a trace that asks for more than the machine or the model has."""
+    notes = [settings.context_note(int(result.requests.total_tokens.max()))]
+    kv = result.kv
+    if kv is not None and kv.overshoot_tokens:
+        notes.append(
+            f"requests in flight held up to {kv.peak_tokens:,} positions where {kv.capacity_tokens:,} fit: "
+            f"{kv.overshoot_bytes:,} bytes missing on the fullest device; the run goes on as if they fitted"
+        )
+    return tuple(note for note in notes if note)
 
 
 def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, float]]:

@@ -47,6 +47,12 @@ class Settings:
     system_class: Any
     system_config: BaseModel
 
+    def context_note(self, context: int) -> str | None:
+        """A note where a context is longer than those that the model was trained for."""
+        if context <= self.model.max_context:
+            return None
+        return f"{self.model.name} was trained for contexts of {self.model.max_context:,} positions, not {context:,}"
+
     def system(self, context_step: int = 1) -> Any:
         """The system for this model, its contexts rounded up to multiples of `context_step`."""
         return self.system_class(self.system_config, self.model, context_step)

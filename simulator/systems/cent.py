@@ -4,8 +4,8 @@ One transformer block lives on some channels of one device (pipeline parallel) o
 (tensor parallel). A token runs through all blocks; each block is a command program of the AiM device, near-memory work
 and CXL transfers, declared as tasks that wait for each other.
 
-Source: CENT, ASPLOS'25, and its public repository. Not modelled: batching within a stage, experts in parallel, refresh
-energy, the numbers themselves.
+Source: CENT, ASPLOS'25, and its public repository. Not modelled: batching within a stage, experts in parallel, room for
+the embeddings, refresh energy, the numbers themselves.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Cent:
         self.link = CxlLink(config.cxl, config.n_devices)
         self._tokens: dict[int, StepResult] = {}
         self._runs: dict[int, ProgramRun] = {}
+        self._block_ps: dict[int, int] = {}
 
     def other_accounting(self) -> Cent:
         """The same system under the other accounting; command programs that were timed already are not timed again."""
@@ -124,13 +125,12 @@ class Cent:
 
     def check_capacity(self, n_queries: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
-        missing = self.kv_room.missing_bytes(n_queries, context)
+        kept = min(context, self.model.sliding_window or context)
+        missing = self.kv_room.missing_bytes(n_queries, kept)
         if not missing:
             return None
-        text = (
-            f"{n_queries:,} queries of {context:,} positions overfill the fullest device's memory for keys and values "
-            f"by {missing:,} bytes"
-        )
+        queries = f"{n_queries:,} {'query' if n_queries == 1 else 'queries'}"
+        text = f"{queries} of {kept:,} positions overfill the fullest device's key-value memory by {missing:,} bytes"
         if self.capacity == "enforce":
             remedy = "shorten the context, use more devices, or set system.capacity=report"
             raise MappingError(text, remedy=remedy, missing_bytes=missing)
@@ -142,11 +142,10 @@ class Cent:
         return tuple((sequence.new_tokens, self._rounded(sequence.context)) for sequence in batch.sequences)
 
     def step(self, batch: Batch) -> StepResult:
-        """Time and energy of a batch. Tokens of a sequence go through the pipeline one after another; sequences follow
-        each other stage by stage."""
+        """Time and energy of a batch: one token as it fares in a full pipeline, more of them as in `alone`."""
         if len(batch.sequences) == 1 and batch.sequences[0].new_tokens == 1:
             return self._token(self._rounded(batch.sequences[0].context))
-        return self._many_tokens(batch)
+        return self.alone(batch)
 
     def part(self, scope: str, context: int) -> StepResult:
         """A piece of the model alone: `token` or `block` (a token's figures with its block's), or one part of a block.
@@ -187,8 +186,6 @@ class Cent:
             f"no command program has the scope {scope!r}", remedy="choose one of: " + ", ".join(SCOPES[1:])
         )
 
-    # --- one token as tasks
-
     def _rounded(self, context: int) -> int:
         return ceil_div(context, self.context_step) * self.context_step
 
@@ -213,15 +210,17 @@ class Cent:
         if context not in self._runs:
             self._runs[context] = self._timed(self.block.program(context))
         run = self._runs[context]
-        work, transfers = self._pnm_work(context), list(self._transfers())
+        work = self._pnm_work(context)
         block = TaskGraph()
-        exits = self._add_block(block, run, work, transfers)
+        exits, block_bytes = self._add_block(block, run, work)
+        wire_bytes = block_bytes * self.model.n_layers
         token, one_block = schedule(self._token_graph(block, exits)), schedule(block)
+        self._block_ps[context] = one_block.makespan_ps
+        # The embeddings and the host stand in a pipeline of their own: no stage is slower for them.
         interval_ps = token.makespan_ps / placement.n_stages
         if accounting.background == "interval":
             interval_ps = max(interval_ps, float(placement.blocks_per_stage * one_block.makespan_ps))
         energy = self._token_energy(run, sum(work.values(), NO_WORK), interval_ps)
-        wire_bytes = sum(n_bytes for _, n_bytes in transfers) * self.model.n_layers
         cycles = run.timing.cycles
         return StepResult(
             latency_ps=token.makespan_ps,
@@ -264,21 +263,22 @@ class Cent:
         for name, cycles in zip(run.program.sections, section_cycles(run.timing).tolist(), strict=False):
             yield name, whole_ps(cycles * self.device.clock_ps)
 
-    def _add_block(
-        self, graph: TaskGraph, run: ProgramRun, work: dict[str, PnmWork], transfers: list[tuple[str, int]]
-    ) -> tuple[int, ...]:
+    def _add_block(self, graph: TaskGraph, run: ProgramRun, work: dict[str, PnmWork]) -> tuple[tuple[int, ...], int]:
         """One block, from a task of no length to the tasks that end it: in-memory operators in order, before each its
-        transfers and after it its near-memory work.
+        transfers and after it its near-memory work. Returns the last tasks, and the bytes on the wire.
 
         Transfers and near-memory work stand in the chain, or, where they overlap, beside the in-memory operator: they
         start with it, and what comes next waits for both. The tasks are the same, the edges are not.
         """
         config, whole_ps = self.config, WholePicoseconds()
+        transfers = list(self._transfers())
+        sent_bytes = 0
         previous: tuple[int, ...] = (graph.add("enter", "", 0),)
         for name, duration_ps in self._sections(run):
             start = previous
             beside: tuple[int, ...] = ()
             for wire_bytes in [n_bytes for operator, n_bytes in transfers if operator == name]:
+                sent_bytes += wire_bytes
                 transfer_ps = whole_ps(self.link.transfer_ps(wire_bytes))
                 if config.cxl_overlap:
                     beside += (graph.add(f"cxl_{name}", "cxl", transfer_ps, start),)
@@ -294,7 +294,7 @@ class Cent:
                 else:
                     previous = (graph.add(f"pnm_{name}", "pnm", pnm_ps, previous),)
             previous += beside
-        return previous
+        return previous, sent_bytes
 
     def _pnm_work(self, context: int) -> dict[str, PnmWork]:
         """Near-memory work of one block, by the in-memory operator that it belongs to."""
@@ -322,22 +322,35 @@ class Cent:
         yield "activation", link.gather_bytes(inner, width)
         yield "ffn_down", link.send_bytes(inner)
 
-    def _many_tokens(self, batch: Batch) -> StepResult:
-        """Several tokens: those of a sequence wait for each other, and every stage serves one token at a time."""
+    def alone(self, batch: Batch) -> StepResult:
+        """Time and energy of a batch that has the machine to itself: its sequences follow each other stage by stage,
+        the tokens of one sequence wait for each other, and background power flows for as long as that takes."""
+        n_stages, n_layers = self.n_slots, self.model.n_layers
         graph = TaskGraph()
-        energy = EnergyLedger()
-        stages = [f"stage {index}" for index in range(self.n_slots)] if len(batch.sequences) > 1 else ["pipeline"]
+        tokens: dict[int, float] = {}
         for sequence in batch.sequences:
             after: tuple[int, ...] = ()
             for context in range(sequence.context - sequence.new_tokens + 1, sequence.context + 1):
-                token = self._token(self._rounded(context))
-                energy = energy + token.energy
-                edges = [token.latency_ps * index // len(stages) for index in range(len(stages) + 1)]
-                for index, stage in enumerate(stages):
-                    after = (graph.add("token", stage, edges[index + 1] - edges[index], after),)
+                context = self._rounded(context)
+                tokens[context] = tokens.get(context, 0.0) + 1.0
+                token_ps = self._token(context).latency_ps
+                if len(batch.sequences) == 1:
+                    after = (graph.add("token", "pipeline", token_ps, after),)
+                    continue
+                block_ps = self._block_ps[context]
+                after = (graph.add("token", "embedding", token_ps - n_layers * block_ps, after),)
+                for stage in range(n_stages):
+                    # Where layers do not divide, the first stages hold one more.
+                    n_blocks = n_layers // n_stages + (stage < n_layers % n_stages)
+                    after = (graph.add("token", f"stage {stage}", n_blocks * block_ps, after),)
         planned = schedule(graph)
-        power_w = energy.total_pj / planned.makespan_ps
-        return StepResult(planned.makespan_ps, planned.makespan_ps, self.n_slots, planned, energy, power_w)
+        made_of = tuple((self._token(context), n) for context, n in tokens.items())
+        energy = sum((token.energy.scaled(n) for token, n in made_of), EnergyLedger())
+        if self.accounting.background == "interval":
+            background = self.device.background(self.accounting, planned.makespan_ps).scaled(self.config.n_devices)
+            energy = EnergyLedger(energy.dynamic_pj) + background
+        makespan_ps, power_w = planned.makespan_ps, energy.total_pj / planned.makespan_ps
+        return StepResult(makespan_ps, makespan_ps, n_stages, planned, energy, power_w, made_of=made_of)
 
     # --- energy and bounds
 

@@ -195,13 +195,11 @@ def test_parts_that_are_refused(sets: dict[str, object]) -> None:
     assert caught.value.remedy
 
 
-@pytest.mark.xfail(reason="timing takes any name, and does not tell which ones no rule uses")
 def test_a_misspelt_timing_is_refused() -> None:
     with pytest.raises(ConfigError):
         aim_device({"timing.n_rpp": 3})
 
 
-@pytest.mark.xfail(reason="no bound ties the burst to the element: a division by zero follows")
 def test_bursts_shorter_than_an_element_are_refused() -> None:
     with pytest.raises(ConfigError):
         aim_device({"organisation.burst_bytes": 1}).geometry.columns(16)
@@ -222,16 +220,12 @@ def test_a_row_reaches_56_per_cent_of_the_peak() -> None:
     assert 64 * 16 * 32 * 32 / (226 * peak(device)) == pytest.approx(0.566, abs=0.001)
 
 
-@pytest.mark.xfail(reason="taken as it is: 0 turns refresh off, and below about n_rfc the kernel never ends")
 @pytest.mark.parametrize("n_refi", [0, 1, 100, 240])
 def test_a_refresh_interval_that_leaves_no_time_is_refused(n_refi: int) -> None:
     with pytest.raises(ConfigError):
         aim_device({"refresh": True, "timing.n_refi": n_refi})
 
 
-@pytest.mark.xfail(
-    reason="zero is taken: write mode then never ends, reads are never sent, and the kernel never returns"
-)
 def test_a_write_mode_that_never_ends_is_refused() -> None:
     with pytest.raises(ConfigError):
         aim_device({"write_low_watermark": 0})

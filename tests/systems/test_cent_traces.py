@@ -187,7 +187,6 @@ def test_prefill_is_a_token_after_another(run_json: Call) -> None:
     assert step["throughput_tokens_per_s"] == pytest.approx(30e3 / step["step_time_ms"])
 
 
-@pytest.mark.xfail(reason="the background power of a step flows for one interval per token, not as long as the step")
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_machine_at_work_draws_more_than_an_idle_one(batch: int, run_json: Call, serve: Call) -> None:
     sets = {**SEVEN, "workload.phase": "decode", "workload.context": 512, "workload.batch": batch}
@@ -197,7 +196,6 @@ def test_a_machine_at_work_draws_more_than_an_idle_one(batch: int, run_json: Cal
     assert power_w > idle_w
 
 
-@pytest.mark.xfail(reason="a batch step splits a token's time evenly over the stages, whichever holds more blocks")
 def test_a_pipeline_of_uneven_stages_is_as_fast_as_its_slowest(run_json: Call) -> None:
     """80 layers on 32 stages: some hold three blocks, some two."""
     uneven = {"system.parallelism": "32x1", "workload.context": 512}
