@@ -73,7 +73,6 @@ class BlockRows:
     ffn_normed: int
     router: int
     ffn: int
-    ffn_rows: int
     end: int
 
     @property
@@ -84,7 +83,7 @@ class BlockRows:
 
 @dataclass(frozen=True, slots=True)
 class FfnRows:
-    """Rows of one feed-forward network (or expert), from its first row."""
+    """First rows of one feed-forward network (or expert); `end` follows the last row of all of them."""
 
     up: int
     gate: int
@@ -145,12 +144,6 @@ class AimBlock:
         if not model.n_experts:
             return [model.ffn]
         return [model.expert_ffn] * (model.n_experts_per_token + model.n_shared_experts)
-
-    @property
-    def experts_per_row(self) -> int:
-        """Experts that share a set of rows, each in banks of its own, where one does not fill all banks."""
-        widest = max(self.model.hidden, *self.ffn_widths())
-        return max(1, self.n_fc_banks // widest)
 
     def program(self, context: int, parts: Collection[str] = BLOCK_PARTS) -> AimProgram:
         """Commands of one token at `context`, restricted to `parts`; sections are named after operators."""
@@ -213,21 +206,51 @@ class AimBlock:
         ffn_x = wo + matrix(q_width, model.hidden) + 1
         router = ffn_x + 2
         ffn = router + (matrix(model.hidden, model.n_experts) if model.n_experts else 0)
-        ffn_rows = self._ffn_rows(0, self.ffn_widths()[0]).end
-        n_networks = ceil_div(model.n_experts + model.n_shared_experts, self.experts_per_row) if model.n_experts else 1
         return BlockRows(
-            0, 1, 2, 3, wk, wv, xq, xq + 1, keys, scores, values, wo, ffn_x, ffn_x + 1, router, ffn, ffn_rows,
-            ffn + n_networks * ffn_rows + 1,
-        )  # fmt: skip
+            x=0,
+            x_copy=1,
+            normed=2,
+            wq=3,
+            wk=wk,
+            wv=wv,
+            xq=xq,
+            xk=xq + 1,
+            keys=keys,
+            scores=scores,
+            values=values,
+            wo=wo,
+            ffn_x=ffn_x,
+            ffn_normed=ffn_x + 1,
+            router=router,
+            ffn=ffn,
+            end=self._ffn_rows(ffn, 0).end + 1,
+        )
 
-    def _ffn_rows(self, first: int, width: int) -> FfnRows:
-        matrix_rows = gemv_rows(self.geometry, self.model.hidden, width, self.n_fc_banks)
-        gate = first + matrix_rows
-        activation = gate + (matrix_rows if self.model.gated else 0) + 2
+    def _ffn_rows(self, first: int, index: int) -> FfnRows:
+        """Rows of the feed-forward network (or expert) `index`, where all of them begin at row `first`.
+
+        Experts narrower than the banks lie side by side: several share a set of rows, each in banks of its own.
+        """
+        model, width = self.model, self.ffn_widths()[0]
+        n_networks = model.n_experts + model.n_shared_experts if model.n_experts else 1
+
+        def matrix(n_inputs: int, n_outputs: int) -> tuple[int, int]:
+            rows = gemv_rows(self.geometry, n_inputs, n_outputs, self.n_fc_banks)
+            side_by_side = max(1, self.n_fc_banks // n_outputs)
+            return ceil_div(n_networks, side_by_side) * rows, index // side_by_side * rows
+
+        inner_rows, inner_offset = matrix(model.hidden, width)
+        outer_rows, outer_offset = matrix(width, model.hidden)
+        gate = first + inner_rows
+        activation = gate + (inner_rows if model.gated else 0) + 2
         slice_length = ceil_div(width, self.group.n_banks // 4)
         down = activation + ceil_div(2 * slice_length, self.geometry.row_elements) + 1
         return FfnRows(
-            first, gate, activation, down, down + gemv_rows(self.geometry, width, self.model.hidden, self.n_fc_banks)
+            up=first + inner_offset,
+            gate=gate + inner_offset,
+            activation=activation,
+            down=down + outer_offset,
+            end=down + outer_rows,
         )
 
     def _operators(self) -> list[tuple[str, Callable[[AimProgramBuilder, int], None]]]:
@@ -267,9 +290,7 @@ class AimBlock:
         if model.n_experts:
             operators.append(("router", lambda b, _: self._gemv(b, model.hidden, model.n_experts, rows.router)))
         for index, width in enumerate(self.ffn_widths()):
-            operators += self._ffn_operators(
-                self._ffn_rows(rows.ffn + index // self.experts_per_row * rows.ffn_rows, width), width
-            )
+            operators += self._ffn_operators(self._ffn_rows(rows.ffn, index), width)
         operators.append(("residual_ffn", residual))
         return operators
 

@@ -94,6 +94,7 @@ class AimDevice:
                 remedy="state a burst of at least one element",
             )
         self._check_timing_names()
+        _ = self.table  # refuses rules and controllers that cannot work
 
     def _check_timing_names(self) -> None:
         """Refuse a timing that no rule uses: it would change nothing, and is most likely misspelt."""
