@@ -15,6 +15,7 @@ PAGES = (
     "docs/configuration.md",
     "docs/traces.md",
     "docs/cent.md",
+    "docs/figures.md",
     "traces/README.md",
     "workloads/README.md",
 )
