@@ -153,7 +153,7 @@ def _from(
             continue
         if (match := _OPERATORS.fullmatch(key)) and not operators and match["unit"] == "ms":
             operators = numbers_of(parts)
-        elif (match := _ENERGY.fullmatch(key)) and not energy:
+        elif (match := _ENERGY.fullmatch(key)) and (not energy or match["axis"] == "component"):
             energy, energy_unit = numbers_of(parts), match["unit"]
     latency = next(
         (value * factor for key, factor in _LATENCIES.items() if (value := metrics.get(key)) is not None), None

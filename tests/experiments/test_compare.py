@@ -117,6 +117,8 @@ def test_a_configuration_serves_the_trace_of_the_first(runs: Path, tmp_path: Pat
     assert first.metrics == second.metrics
     assert "ttft_ms_p99" in first.metrics
     assert found.notes == (), "runs of traces state times by operator too"
+    assert first.operators_ms == second.operators_ms
+    assert "dram_activate" in first.energy
     moved = Path(shutil.copytree(runs / "slow", tmp_path / "moved"))
     manifest = json.loads((moved / "manifest.json").read_text())
     for command, cause in (

@@ -118,6 +118,8 @@ def test_a_served_trace_is_explained_by_its_tokens(tmp_path: Path) -> None:
     energy_pj = sum(entry.n * sum(entry.step.energy.dynamic_pj.values()) for entry in steps)
     assert energy_pj / 1e12 == pytest.approx(dynamic_j, rel=1e-9)
     assert any("offered load" in limit for limit in found.limits)
+    busy_ms = {share.operator: share.busy_ps / found.n_steps / 1e9 for share in found.operators}
+    assert busy_ms == pytest.approx(summary["breakdown"]["token_time_by_operator_ms"], rel=1e-9)
 
 
 TABLE = "prompt_tokens,output_tokens\n"
@@ -218,6 +220,18 @@ def test_sets_change_a_run(run_dir: Path) -> None:
     assert any("--set" in note for note in found.notes)
 
 
+def test_every_command_of_the_page_runs(
+    repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sim: Callable[..., Any]
+) -> None:
+    (tmp_path / "hw_configs").symlink_to(repo_root / "hw_configs")
+    monkeypatch.chdir(tmp_path)
+    page = (repo_root / "docs" / "explain_and_compare.md").read_text(encoding="utf-8")
+    commands = [line.split() for line in page.splitlines() if line.startswith("    sim ")]
+    assert len(commands) == 3
+    for words in commands:
+        assert sim(*words[1:]).code == 0, words
+
+
 def test_an_unknown_operator_is_refused(run_dir: Path, sim: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="no operator `sofmax`") as caught:
         explain(run_dir, operator="sofmax")
@@ -273,7 +287,7 @@ class Toy:
         """Nothing."""
 
     def __init__(self, config: Config, model: object, context_step: int = 1) -> None:
-        pass
+        self.context_step = context_step
 
     def step_key(self, batch: Batch) -> int:
         """Every context is its own."""
