@@ -13,6 +13,7 @@ from simulator.core.errors import ConfigError, MappingError
 from simulator.devices.aim_block import AimBlock
 from simulator.devices.aim_device import AimDevice
 from simulator.devices.aim_mapping import ceil_div
+from simulator.devices.cxl_link import CxlLink
 from simulator.workload.model import ModelSpec
 
 
@@ -117,3 +118,22 @@ def kv_room(block: AimBlock, placement: Placement, device: AimDevice) -> KvRoom:
     values = ceil_div(model.kv_dim * model.kv_bits, 8)
     keys = ceil_div(values, placement.tensor_width)
     return KvRoom(free, (keys + values) * placement.blocks_per_stage)
+
+
+def block_transfers(link: CxlLink, placement: Placement, hidden: int, inner: int) -> list[tuple[str, int]]:
+    """CXL transfers of one block: the operator that each belongs to, and its bytes on the wire.
+
+    A pipeline hands the hidden vector on; a tensor-parallel group broadcasts and gathers it around every matrix, and
+    the `inner` vector of the feed-forward network besides.
+    """
+    vector, width = 2 * hidden, placement.tensor_width
+    if placement.is_pipeline:
+        return [("norm_attention", link.send_bytes(vector))]
+    around = ("qkv_projection", "attention_score", "output_projection", "ffn_up", "ffn_down")
+    transfers = [(name, n) for name in around for n in (link.send_bytes(vector), link.gather_bytes(vector, width))]
+    inner_bytes = 2 * inner
+    return [
+        *transfers,
+        ("activation", link.gather_bytes(inner_bytes, width)),
+        ("ffn_down", link.send_bytes(inner_bytes)),
+    ]

@@ -28,7 +28,7 @@ from simulator.devices.aim_bounds import operator_bounds, section_cycles
 from simulator.devices.aim_device import Detail, named_counts
 from simulator.devices.aim_mapping import ChannelGroup, ceil_div
 from simulator.devices.cent_device import ACCOUNTINGS, CentDevice
-from simulator.devices.cent_placement import kv_room, place
+from simulator.devices.cent_placement import block_transfers, kv_room, place
 from simulator.devices.cxl_link import CxlConfig, CxlLink
 from simulator.devices.pnm import NO_WORK, PnmWork
 from simulator.devices.scheduling import schedule
@@ -276,7 +276,8 @@ class Cent:
         start with it, and what comes next waits for both. The tasks are the same, the edges are not.
         """
         config, whole_ps = self.config, WholePicoseconds()
-        transfers = list(self._transfers())
+        inner = max(self.block.ffn_widths())
+        transfers = block_transfers(self.link, self.placement, self.model.hidden, inner)
         sent_bytes = 0
         previous: tuple[int, ...] = (graph.add("enter", "", 0),)
         for name, duration_ps in self._sections(run):
@@ -313,19 +314,6 @@ class Cent:
         if model.qk_norm:
             work["qkv_projection"] = pnm.norm(model.q_dim) + pnm.norm(model.kv_dim)
         return work
-
-    def _transfers(self) -> Iterator[tuple[str, int]]:
-        """CXL transfers of one block: the operator that each belongs to, and its bytes on the wire."""
-        link, width = self.link, self.placement.tensor_width
-        vector, inner = 2 * self.model.hidden, 2 * max(self.block.ffn_widths())
-        if self.placement.is_pipeline:
-            yield "norm_attention", link.send_bytes(vector)
-            return
-        for operator in ("qkv_projection", "attention_score", "output_projection", "ffn_up", "ffn_down"):
-            yield operator, link.send_bytes(vector)
-            yield operator, link.gather_bytes(vector, width)
-        yield "activation", link.gather_bytes(inner, width)
-        yield "ffn_down", link.send_bytes(inner)
 
     def alone(self, batch: Batch) -> StepResult:
         """Time and energy of a batch that has the machine to itself: its sequences follow each other stage by stage,
