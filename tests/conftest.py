@@ -22,6 +22,15 @@ class Outcome:
     err: str
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the kernels once, before the workers start, which would each do it, and before any output is compared."""
+    if not hasattr(config, "workerinput"):
+        from simulator.experiments.warmup import is_warm, warmup
+
+        if not is_warm():
+            warmup()
+
+
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
     """The folder that holds setup.cfg."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +16,7 @@ from simulator import __version__
 from simulator.cli import catalog, check, compare, explain, figure, replay, run, trace, validate, warmup
 from simulator.cli.options import Invocation
 from simulator.cli.output import complain, leave_pipe
-from simulator.core.errors import INTERRUPTED_EXIT_CODE, ModelFault, SimulatorError
+from simulator.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, ModelFault, SimulatorError
 
 BROKEN_PIPE_EXIT_CODE = 141  # what a shell reports for a program whose reader left
 
@@ -62,6 +64,8 @@ def build_app() -> typer.Typer:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing but a second Ctrl-C leaves it as an exception."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:  # closed by the caller (>&-)
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
     arguments, debug = _without_debug(arguments)
     try:
         code = _dispatch(arguments)
@@ -76,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (_ReaderLeft, BrokenPipeError):
         leave_pipe()
         code = BROKEN_PIPE_EXIT_CODE
+    except (OSError, RecursionError, UnicodeError) as error:
+        if debug:
+            traceback.print_exc()
+        complain(_environment_message(error))
+        code = ConfigError.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -107,6 +116,16 @@ def _fault_message(error: Exception, *, debug: bool) -> str:
         "report it with the command line" if debug else "run the command again with --debug and report what it prints"
     )
     return f"error: a defect of the simulator: {type(error).__name__}: {error}\n  remedy: {advice}"
+
+
+def _environment_message(error: OSError | RecursionError | UnicodeError) -> str:
+    """What the machine refused: a file, a disk, a name that is no text, or files that include each other too deep."""
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"error: {place}{error.strerror or error}\n  remedy: check the path, its permissions and the free space"
+    if isinstance(error, UnicodeError):
+        return f"error: a name or a text is not UTF-8: {error}\n  remedy: use names that are, or a UTF-8 locale"
+    return "error: nested too deep\n  remedy: let fewer files extend each other"
 
 
 def _print_version(wanted: bool) -> None:

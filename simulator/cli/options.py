@@ -40,6 +40,12 @@ def invocation(context: typer.Context) -> Invocation:
     return found if found is not None else Invocation((context.command_path,))
 
 
+def check_needs_trace(options: list[str]) -> None:
+    """Refuse options that say how a trace is replayed where there is none."""
+    if options:
+        raise ConfigError(f"{' and '.join(options)} without a trace", where=options[0], remedy="name one with --trace")
+
+
 def check_number(name: str, value: float | None, *, least: float = 0.0, above: bool = False) -> None:
     """Refuse NaN, infinity and what is below `least` (with `above`, also `least`): a ConfigError naming the option."""
     if value is None:

@@ -7,16 +7,24 @@ import os
 import sys
 from collections.abc import Iterator
 
+_LONGEST_MESSAGE = 2000
+
 
 def complain(message: str) -> None:
-    """Print a message for the user on stderr."""
+    """Print a message for the user on stderr, cut where input made it endless."""
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[: _LONGEST_MESSAGE // 2]} ... {message[-_LONGEST_MESSAGE // 2 :]}"
     with contextlib.suppress(BrokenPipeError):
         print(message, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def working(activity: str) -> Iterator[None]:
-    """Show on stderr that a long command is at work, when that is a terminal; print nothing otherwise."""
+    """Show on stderr that a long command is at work, when that is a terminal; elsewhere only say what takes a while."""
+    from simulator.experiments.warmup import is_warm
+
+    if not is_warm():
+        complain("compiling the kernels, once for this version: about a minute")
     if not sys.stderr.isatty():
         yield
         return

@@ -14,6 +14,7 @@ from simulator.cli.options import (
     SeedOption,
     SetOption,
     check_exclusive,
+    check_needs_trace,
     check_number,
     invocation,
 )
@@ -72,6 +73,9 @@ def run(
     check_number("--time-scale", time_scale, above=True)
     check_number("--jitter", jitter)
     check_number("--requests", requests, least=1)
+    if trace is None:
+        given = {"--requests": requests, "--qps": qps, "--time-scale": time_scale, "--jitter": jitter}
+        check_needs_trace([name for name, value in given.items() if value is not None])
 
     from simulator.report.printing import show_run
 

@@ -7,9 +7,10 @@ import re
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +26,8 @@ from simulator.memory.aim_trace import AimLimits, read_aim_trace
 from simulator.memory.timing import TimingRule, rule_matrices
 
 Detail = Literal["full", "class", "fast"]
+# A millisecond at the part's clock: longer is a mistyped number, and sums of them must stay within 64 bits.
+Clocks = Annotated[int, Ge(0), Le(1 << 21)]
 PS_PER_S = 10**12
 # Timings that the device reads by name: refresh, and what its bounds are told in.
 CONTROLLER_TIMINGS = ("n_refi", "n_rfc", "n_ccd", "n_rcd_mac", "n_rtp", "n_rp", "n_mod", "n_bl")
@@ -68,7 +71,7 @@ class AimDevice:
         dispatcher_width: PositiveInt = 1
         refresh: bool = False
         detail: Detail = "fast"
-        timing: dict[str, NonNegativeInt]
+        timing: dict[str, Clocks]
         rules: list[TimingRule]
 
     def __init__(self, config: Config) -> None:
@@ -187,7 +190,7 @@ class AimDevice:
         seconds = float(timing.cycles * self.clock_ps) / PS_PER_S
         n_mac = int(timing.commands[:, Command.MAC16].sum())
         mac_bytes = n_mac * self.geometry.n_banks * organisation.burst_bytes
-        pitch_s = float(self.config.timing["n_ccd"] * self.clock_ps) / PS_PER_S
+        pitch_s = float(max(1, self.config.timing["n_ccd"]) * self.clock_ps) / PS_PER_S
         peak_bytes_per_s = organisation.n_channels * self.geometry.n_banks * organisation.burst_bytes / pitch_s
         total = timing.commands.sum(axis=0)
         metrics: dict[str, int | float] = {

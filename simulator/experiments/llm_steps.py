@@ -21,6 +21,9 @@ PS_PER_S = 1e12
 KEY_METRICS = ("throughput_tokens_per_s", "query_latency_s", "step_time_ms", "token_latency_ms", "time_us",
                "energy_mj_per_token", "energy_mj", "power_w", "device_cycles")  # fmt: skip
 N_KEY_METRICS = 5
+# Sampled contexts are simulated one by one, in time that grows with their length: minutes at this sum of positions.
+MAX_SAMPLED_POSITIONS = 1 << 28
+MAX_BATCH_TASKS = 1 << 21
 
 
 def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
@@ -88,7 +91,18 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
             remedy="set one of the two",
         )
     context = _context(settings)
-    system = settings.system(workload.context_step if workload.phase == "prefill" else 1)
+    is_prefill = workload.phase == "prefill"
+    context_step = min(workload.context_step, context) if is_prefill else 1
+    if is_prefill:
+        check_sampling(context, context_step)
+    system = settings.system(context_step)
+    n_tasks = workload.batch * (context if is_prefill else 1) * (system.n_slots if workload.batch > 1 else 1)
+    if n_tasks > MAX_BATCH_TASKS:
+        raise WorkloadError(
+            f"a step of {n_tasks:,} pieces of work (tokens times stages), at most {MAX_BATCH_TASKS:,} are simulated",
+            where="workload.batch",
+            remedy="simulate a smaller batch",
+        )
     note = system.check_capacity(workload.batch, context)
     make: Callable[[int, int], Batch] = Batch.prefill if workload.phase == "prefill" else Batch.decode
     batch = make(context, workload.batch)
@@ -147,13 +161,15 @@ class Phase:
 def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
     workload = settings.workload
-    system = settings.system(workload.context_step)
     prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
+    context_step = min(workload.context_step, total)
+    check_sampling(total, context_step)
+    system = settings.system(context_step)
     note = system.check_capacity(system.n_slots, total)
-    prefill, decode = _phases(system, prompt, total, workload.context_step)
+    prefill, decode = _phases(system, prompt, total, context_step)
     both = prefill + decode
     other = system.other_accounting()
-    other_prefill, other_decode = _phases(other, prompt, total, workload.context_step)
+    other_prefill, other_decode = _phases(other, prompt, total, context_step)
     comparison: dict[str, Scalar] = {
         "accounting": other.accounting.name,
         **_rates(other_prefill + other_decode, other.accounting.mean),
@@ -189,6 +205,18 @@ def _by_context(query: Phase) -> dict[str, Series]:
         "energy_mj_per_token": [step.energy.total_pj / 1e9 for step in query.steps],
     }
     return {name: Series.of("context_tokens", contexts, values) for name, values in curves.items()}
+
+
+def check_sampling(n_positions: int, context_step: int) -> None:
+    """Refuse, before the first step, a run that would sample so many contexts that it takes hours."""
+    n_samples = -(-n_positions // context_step)
+    if n_samples * n_positions // 2 > MAX_SAMPLED_POSITIONS:
+        least = -(-n_positions * n_positions // (2 * MAX_SAMPLED_POSITIONS))
+        raise WorkloadError(
+            f"contexts up to {n_positions:,}, sampled {context_step:,} apart, are {n_samples:,} long simulations",
+            where="workload.context_step",
+            remedy=f"sample them further apart: workload.context_step={1 << (least - 1).bit_length()}, say",
+        )
 
 
 def _phases(system: Any, prompt: int, total: int, context_step: int) -> tuple[Phase, Phase]:
@@ -256,7 +284,10 @@ def _record(
         breakdown["other_accounting"] = comparison
     workload = settings.workload
     context = workload.prompt_tokens + workload.output_tokens if what == "query" else workload.context or 0
-    told = (note, settings.context_note(context), _in_words(comparison, metrics), *parts.longest.notes)
+    unused = None
+    if what == "query" and (workload.context is not None or workload.batch != 1):
+        unused = "workload.context and workload.batch belong to a step or a part; a query has neither"
+    told = (note, unused, settings.context_note(context), _in_words(comparison, metrics), *parts.longest.notes)
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
@@ -281,4 +312,4 @@ def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | flo
     ):
         value = float(comparison[name])
         parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
-    return f"{comparison['accounting']} accounting of the same commands gives " + ", ".join(parts)
+    return f"{comparison['accounting']} accounting of the same machine, its refresh as it is, gives " + ", ".join(parts)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, StepResult
+from simulator.core.errors import ConfigError
 from simulator.experiments.breakdowns import mean_breakdown
+from simulator.experiments.llm_steps import check_sampling
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import serving_timeline
 from simulator.serving.capacity import KvCapacity
@@ -55,7 +57,16 @@ def load_trace(settings: Settings, request: TraceRequest) -> RequestTrace:
 def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = False) -> tuple[RunRecord, dict[str, str]]:
     """Serve a trace; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
     trace = load_trace(settings, request)
-    system = settings.system(settings.workload.context_step)
+    workload = settings.workload
+    if workload.phase is not None or workload.scope != "query" or workload.batch != 1:
+        raise ConfigError(
+            "a trace brings its own batches: workload.phase, workload.scope and workload.batch are not for it",
+            where="--trace",
+            remedy="leave them out, or leave out --trace",
+        )
+    longest = int(np.max(trace.prompt_tokens + trace.output_tokens))
+    check_sampling(longest, workload.context_step)
+    system = settings.system(workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
     capacity = KvCapacity(system.kv_room.tokens, system.kv_room.bytes_per_position, system.capacity)
     result = serve(
@@ -74,8 +85,9 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
     metrics["slot_utilisation_frac"] = result.slot_utilisation_frac
     metrics["throughput_tokens_per_s"] = result.n_tokens / (result.makespan_ps / 1e12)
     offered = metrics.get("offered_load_frac", float("inf"))
+    load = f"offered load is {offered:.2f} of what" if np.isfinite(offered) else "all requests arrive at once, and"
     headline = (
-        f"offered load is {offered:.2f} of what {system.n_slots} slots serve"
+        f"{load} {system.n_slots} slots serve"
         f" ({len(requests):,} requests over {result.arrival_span_ps / 1e12:,.0f} s"
         f"{f', {trace.offered_qps:.3g}/s' if trace.offered_qps else ''}); served load is {result.served_load_frac:.2f},"
         f" finished after {result.makespan_ps / 1e12:,.0f} s"

@@ -38,7 +38,7 @@ def cache_folder(folder: Path, user_folder: str) -> Path | None:
     but for the last few.
     """
     name = _PREFIX + source_hash(folder)
-    for parent in [Path(user_folder)] if user_folder else _parents():
+    for parent in ([Path(user_folder)] if user_folder else []) + list(_parents()):
         chosen = parent / name
         is_fresh = not chosen.is_dir()
         try:
@@ -83,6 +83,6 @@ def _prune(parent: Path, chosen: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-_chosen = cache_folder(Path(__file__).parent, os.environ.get("NUMBA_CACHE_DIR", ""))
-if _chosen is not None:
-    numba.config.CACHE_DIR = str(_chosen)  # type: ignore[attr-defined]
+compiled_folder = cache_folder(Path(__file__).parent, os.environ.get("NUMBA_CACHE_DIR", ""))
+if compiled_folder is not None:
+    numba.config.CACHE_DIR = str(compiled_folder)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -29,7 +30,7 @@ _PLAIN_WIDTH = 100
 def console_for(stream: TextIO, width: int | None = None) -> Console:
     """A console that colours a terminal and leaves a pipe or a file plain."""
     if width is None and not stream.isatty():
-        width = _PLAIN_WIDTH
+        width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 

@@ -20,6 +20,8 @@ def arrival_times_ps(n: int, qps: float, process: str, cv: float | None, rng: np
     ConfigError on an unknown process, a rate or a variation that is no positive number, and a variation given to
     another process than gamma.
     """
+    if n < 1:
+        raise WorkloadError("there are no requests", remedy="give a trace of at least one")
     if process not in PROCESSES:
         raise ConfigError(
             f"arrival process {process!r} is not known", where="arrivals", remedy=f"give one of {', '.join(PROCESSES)}"

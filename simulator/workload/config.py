@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.quantities import PositiveFloat, PositiveInt
+
+# A million positions, and as many sequences, bound what a mistyped number can ask for.
+Positions = Annotated[int, Gt(0), Le(1 << 20)]
+Sequences = Annotated[int, Gt(0), Le(1 << 16)]
 
 
 class LlmWorkload(BaseModel):
@@ -23,12 +28,12 @@ class LlmWorkload(BaseModel):
     kind: Literal["llm"] = "llm"
     model: str = "llama2-70b"
     overrides: dict[str, Any] = {}
-    prompt_tokens: PositiveInt = 512
-    output_tokens: PositiveInt = 3584
+    prompt_tokens: Positions = 512
+    output_tokens: Positions = 3584
     context_step: PositiveInt = 128
     scope: str = "query"
     phase: Literal["prefill", "decode"] | None = None
-    batch: PositiveInt = 1
-    context: PositiveInt | None = None
+    batch: Sequences = 1
+    context: Positions | None = None
     arrivals: Literal["poisson", "gamma", "constant"] = "poisson"
     arrivals_cv: PositiveFloat | None = None

@@ -14,7 +14,7 @@ POSITIONS = ("rope", "learned", "alibi", "none")
 NORMS = ("rms", "layer")
 ACTIVATIONS = ("silu", "gelu", "relu")
 BIASES = ("qkv", "attention_output", "ffn", "lm_head")
-MAX_SIZE = 2**40
+MAX_SIZE = 2**24
 
 
 class ModelShapeError(WorkloadError):
@@ -212,7 +212,7 @@ def _wrong_values(spec: ModelSpec) -> Iterator[Problem]:
     for field, least in _AT_LEAST.items():
         value = getattr(spec, field)
         if type(value) is not int or not least <= value <= MAX_SIZE:
-            yield field, f"{field} is {value!r}", f"give a whole number of at least {least}"
+            yield field, f"{field} is {value!r}", f"give a whole number from {least} to {MAX_SIZE}"
     for field in ("rotary_dim", "sliding_window"):
         value = getattr(spec, field)
         if value is not None and (type(value) is not int or not 1 <= value <= MAX_SIZE):

@@ -78,6 +78,8 @@ class TraceFile:
         try:
             if self.path.is_dir():
                 return TraceHead(files=frozenset(path.name for path in self.path.iterdir()))
+            if self.path.exists() and not self.path.is_file():
+                raise WorkloadError("not a regular file", where=str(self.path), remedy="name a file that has an end")
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from None
         for line, text in self._lines():
