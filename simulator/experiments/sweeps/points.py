@@ -1,0 +1,239 @@
+"""From a point's values to its configuration, and to the address of its result."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from simulator.contracts.runner import Point
+from simulator.core.config import SECTIONS, ConfigTree, load_config
+from simulator.core.errors import ConfigError, SimulatorError
+from simulator.core.includes import Includer
+from simulator.core.nodes import Node, Where
+from simulator.core.overrides import with_set
+from simulator.core.parameters import check_parameters
+from simulator.core.paths import Path as Keys
+from simulator.core.paths import parse_path
+from simulator.core.registry import load_kind
+from simulator.core.resolved import config_hash
+from simulator.experiments.llm_trace import TraceRequest
+from simulator.experiments.settings import bound_settings, workload_tree
+from simulator.experiments.sweeps.axes import Axis, Value
+from simulator.experiments.sweeps.definition import SEED, TRACE_OPTIONS, Sweep
+from simulator.experiments.sweeps.space import Candidate, Space
+from simulator.report.provenance import file_checksum, source_hash
+from simulator.workload.catalog import load_model
+
+_KEY_VERSION = 1
+_KEY_LENGTH = 32
+_N_TRIED = 5
+"""Points, and values of an axis, that are bound before anything runs, to tell a wrong path from a wrong value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A path that points set, and the place in the sweep file that says so."""
+
+    path: str
+    keys: Keys
+    where: Where
+    key_where: Where
+
+    def applied(self, root: Node, value: Value) -> Node:
+        """The tree with the value set. Raises ConfigError at the sweep file's place."""
+        node = Node(value, self.where, self.key_where)
+        if self.keys[-1] != "use":
+            return with_set(root, self.keys, node)
+        if len(self.keys) == 1:
+            raise ConfigError("`use` names a part below a key", where=self.where, remedy="write a path such as a.use")
+        part = Includer().resolve(Node({"use": node}, self.where, self.key_where), beside=Path())
+        return with_set(root, self.keys[:-1], Node(part.content, self.where, self.key_where))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """All that it takes to run any point of a sweep; it travels to every worker.
+
+    `configs` are the configurations' names and `trees` what the sweep file makes of them before a point changes them;
+    `kept` the entries of breakdowns that the table shows.
+    """
+
+    configs: tuple[str, ...]
+    trees: tuple[ConfigTree, ...]
+    settings: tuple[Setting, ...]
+    trace: TraceRequest | None
+    kept: tuple[str, ...]
+
+    def tree(self, config: int, values: Sequence[Value]) -> ConfigTree:
+        """The resolved configuration of a point. Raises ConfigError."""
+        base = self.trees[config]
+        node = base.node
+        for setting, value in zip(self.settings, values, strict=True):
+            if setting.path not in TRACE_OPTIONS:
+                node = setting.applied(node, value)
+        return ConfigTree(node, (), SECTIONS)
+
+    def request(self, values: Sequence[Value]) -> TraceRequest | None:
+        """The trace of a point, if any."""
+        if self.trace is None:
+            return None
+        changed: dict[str, Any] = {
+            setting.path.removeprefix("trace.").replace("file", "path"): value
+            for setting, value in zip(self.settings, values, strict=True)
+            if setting.path in TRACE_OPTIONS
+        }
+        return replace(self.trace, **changed)
+
+
+def plan_sweep(sweep: Sweep) -> tuple[SweepPlan, Space]:
+    """Load the configurations of a sweep; nothing is run. Raises ConfigError at the place that is wrong."""
+    trees = tuple(_tree(sweep, name, where) for name, where in sweep.configs)
+    space = Space(sweep, trees)
+    places: dict[str, tuple[Where, Where]] = {axis.path: (_place(axis), axis.where) for axis in sweep.axes}
+    places.update({one.path: (one.expression.where, one.where) for one in sweep.derived})
+    seeds = sweep.tree.position("repeats") if "repeats" in sweep.tree else "repeats"
+    places.setdefault(SEED, (seeds, seeds))
+    trace = sweep.trace
+    plan = SweepPlan(
+        configs=tuple(name for name, _ in sweep.configs),
+        trees=trees,
+        settings=tuple(Setting(path, parse_path(path), *places[path]) for path in space.paths),
+        trace=trace
+        and TraceRequest(trace.file, trace.format, trace.requests, trace.qps, trace.time_scale, trace.jitter),
+        kept=tuple(sorted(name for name in sweep.metrics if "." in name)),
+    )
+    return plan, space
+
+
+def check_paths(plan: SweepPlan, space: Space) -> None:
+    """Refuse a path that a configuration does not take, before anything runs; failing values are left to the points.
+
+    Raises ConfigError with the nearest key.
+    """
+    for number in range(len(plan.configs)):
+        tried: list[Candidate] = []
+        for candidate in space:
+            if candidate.config == number:
+                tried.append(candidate)
+            if len(tried) == _N_TRIED or candidate.config > number:
+                break
+        errors = [_refusal(plan, number, dict(zip(space.paths, one.values, strict=True))) for one in tried]
+        if not errors or None in errors:
+            continue
+        for setting in plan.settings:
+            values = {row.values[space.paths.index(setting.path)] for row in tried}
+            alone = [_refusal(plan, number, {setting.path: value}) for value in values]
+            if None not in alone and (first := next(iter(alone), None)) is not None:
+                raise first
+        first = errors[0]
+        assert first is not None
+        raise first
+
+
+class PointAddresses:
+    """Content addresses of results: all that a result depends on, the simulator's own source included."""
+
+    def __init__(self, plan: SweepPlan) -> None:
+        self._plan = plan
+        self._source = source_hash()
+        self._checksums: dict[str, str] = {}
+        self._models: dict[str, str] = {}
+        self._systems: dict[str, str] = {}
+
+    def points(self, candidates: Iterable[Candidate]) -> Iterator[Point]:
+        """The points of candidates, in their order."""
+        for ordinal, candidate in enumerate(candidates):
+            yield Point(ordinal, self.key(candidate), candidate.config, candidate.values)
+
+    def key(self, candidate: Candidate) -> str:
+        """The address of one candidate's result."""
+        plan = self._plan
+        request = plan.request(candidate.values)
+        asked = request and [
+            self._checksum(request.path), request.format, request.requests, request.qps, request.time_scale,
+            request.jitter,
+        ]  # fmt: skip
+        try:
+            tree = plan.tree(candidate.config, candidate.values)
+            resolved = [config_hash(tree), self._model(tree), self._system(tree)]
+        except SimulatorError:  # this point will fail, and say why
+            resolved = [config_hash(plan.trees[candidate.config]), *(str(value) for value in candidate.values)]
+        content = [_KEY_VERSION, self._source, resolved, asked, plan.kept]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_KEY_LENGTH]
+
+    @property
+    def trace_checksums(self) -> dict[str, str]:
+        """SHA-256 by trace file, of those met so far."""
+        return {path: checksum for path, checksum in self._checksums.items() if checksum}
+
+    def _model(self, tree: ConfigTree) -> str:
+        """The shape of the model that a configuration names: its file may change without the configuration."""
+        name = str(tree.get("workload.model", ""))
+        if name not in self._models:
+            try:
+                self._models[name] = repr(load_model(name)) if name else ""
+            except SimulatorError:
+                self._models[name] = ""
+        return self._models[name]
+
+    def _system(self, tree: ConfigTree) -> str:
+        """The source of a system that another package brings; the simulator's own is hashed as a whole."""
+        kind = str(tree.get("system.kind", ""))
+        if kind not in self._systems:
+            system = load_kind("simulator.systems", kind)
+            theirs = "" if system.__module__.startswith("simulator.") else inspect.getsourcefile(system)
+            self._systems[kind] = file_checksum(theirs) if theirs else ""
+        return self._systems[kind]
+
+    def _checksum(self, path: str) -> str:
+        if path not in self._checksums:
+            try:
+                self._checksums[path] = file_checksum(path)
+            except OSError:
+                self._checksums[path] = ""  # its points say so
+        return self._checksums[path]
+
+
+def _place(axis: Axis) -> Where:
+    return axis.value_places[0] if axis.value_places else axis.where
+
+
+def _tree(sweep: Sweep, name: str, where: Where) -> ConfigTree:
+    tree = load_config(_found(sweep, name, where))
+    if sweep.workload is not None:
+        tree = tree.with_section("workload", workload_tree(sweep.workload))
+    return tree.with_sets(sweep.sets)
+
+
+def _found(sweep: Sweep, name: str, where: Where) -> str:
+    """A configuration's file: from the current folder, that of the sweep file, or the project."""
+    folders = [Path(), Path(sweep.file).parent, Path(__file__).parents[3]]
+    for folder in folders:
+        if (folder / name).is_file():
+            return str(folder / name)
+    try:
+        load_config(name)
+    except ConfigError as error:
+        error.where = where
+        raise
+    return name
+
+
+def _refusal(plan: SweepPlan, config: int, values: dict[str, Value]) -> SimulatorError | None:
+    """Why a configuration does not take these values; None where it does."""
+    node = plan.trees[config].node
+    try:
+        for setting in plan.settings:
+            if setting.path in values and setting.path not in TRACE_OPTIONS:
+                node = setting.applied(node, values[setting.path])
+        check_parameters(node)
+        tree = ConfigTree(node, (), SECTIONS).with_sets(())
+        bound_settings(tree, plan.configs[config])
+    except SimulatorError as error:
+        return error
+    return None
