@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.contracts.results import RunRecord, Scalar
+from simulator.contracts.results import RunRecord
 from simulator.contracts.runner import Point, Runner
 from simulator.core.errors import ConfigError
-from simulator.experiments.sweeps.definition import Sweep, load_sweep
+from simulator.experiments.sweeps.definition import load_sweep
 from simulator.experiments.sweeps.local_runner import LocalRunner
-from simulator.experiments.sweeps.outputs import SweepCounts, finished_before, sweep_target, write_sweep
+from simulator.experiments.sweeps.outputs import SweepCounts, sweep_target, write_sweep
 from simulator.experiments.sweeps.points import PointAddresses, SweepPlan, check_paths, plan_sweep
 from simulator.experiments.sweeps.space import Space
 from simulator.experiments.sweeps.store import ResultStore
@@ -34,6 +34,11 @@ class SweepProgress:
     n_failed: int = 0
     n_duplicates: int = 0
     started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def points_per_s(self) -> float:
+        """Points run per second so far."""
+        return (self.n_done - self.n_reused) / max(1e-9, time.monotonic() - self.started_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def sweep(
         counts = SweepCounts(census, done.n_reused, done.n_duplicates, time.monotonic() - done.started_s, n_workers)
         source_rows = TableSource(store, plan.configs, space.paths, read.metrics)
         record, exit_code = write_sweep(
-            read, source_rows, target, counts, pending.addresses.trace_checksums, command, report=report
+            read, plan, source_rows, target, counts, pending.addresses.trace_checksums, command, report=report
         )
     finally:
         store.close()

@@ -15,8 +15,9 @@ from simulator.core.errors import ConfigError
 from simulator.core.nodes import Node, Where
 from simulator.core.paths import parse_path
 from simulator.core.quantities import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from simulator.core.resolved import config_hash
 from simulator.core.spelling import did_you_mean
-from simulator.experiments.sweeps.axes import Axis, Value, read_axis, scalar
+from simulator.experiments.sweeps.axes import Axis, read_axis, scalar
 from simulator.experiments.sweeps.expressions import Expression, parse_expression
 from simulator.report.sweep_plots import PlotRequest
 
@@ -99,11 +100,18 @@ class Sweep:
     plots: tuple[PlotRequest, ...]
 
 
+def is_variable(path: str) -> bool:
+    """Whether an axis is a variable of the sweep file only: one key, which no configuration has a value at."""
+    return len(parse_path(path)) == 1
+
+
 def load_sweep(source: str | Path | Mapping[str, Any]) -> Sweep:
     """Read a sweep file, or the mapping that one would hold. Raises ConfigError at the place that is wrong."""
     if isinstance(source, Mapping):
-        return _sweep(tree_of(source, where="the sweep"), "sweep", "")
-    return _sweep(load_part(source), Path(source).stem, str(source))
+        tree = tree_of(source, where="the sweep")
+        return _sweep(tree, config_hash(tree)[:8], "")
+    tree = load_part(source)
+    return _sweep(tree, Path(source).stem, str(source))
 
 
 def _sweep(tree: ConfigTree, name: str, file: str) -> Sweep:
@@ -131,10 +139,7 @@ def _sweep(tree: ConfigTree, name: str, file: str) -> Sweep:
         derived=tuple(_derived(said.derived)),
         repeats=said.repeats,
         metrics=tuple(said.metrics),
-        plots=tuple(
-            bind(said.plots.at(str(index)), PlotRequest)
-            for index in range(len(_items(said.plots, "plots")) if said.plots is not None else 0)
-        ),
+        plots=tuple(_plots(said.plots)),
     )
     _check_paths(sweep)
     _check_zips(sweep)
@@ -229,6 +234,12 @@ def _derived(tree: ConfigTree | None) -> Iterator[Derived]:
         yield Derived(path, node.key_where or node.where, _expression(node))
 
 
+def _plots(tree: ConfigTree | None) -> Iterator[PlotRequest]:
+    if tree is not None:
+        for number in range(len(_items(tree, "plots"))):
+            yield bind(tree.at(str(number)), PlotRequest, ignore=())
+
+
 def _expression(node: Node) -> Expression:
     if isinstance(node.content, (dict, tuple)) or node.content is None:
         raise ConfigError("an expression is text", where=node.where, remedy='write "workload.context >= 1024", say')
@@ -238,6 +249,8 @@ def _expression(node: Node) -> Expression:
 def _check_paths(sweep: Sweep) -> None:
     """Every path is one, and is set by one thing only."""
     seen: dict[str, Where] = {}
+    asked = {name for one in sweep.derived for name in one.expression.names}
+    asked |= {name for one in sweep.constraints for name in one.names}
     varied = [(axis.path, axis.where) for axis in sweep.axes] + [(one.path, one.where) for one in sweep.derived]
     for path, where in varied:
         parse_path(path, where=where)
@@ -252,6 +265,12 @@ def _check_paths(sweep: Sweep) -> None:
             )
         if path.startswith("trace."):
             _check_trace_option(sweep, path, where)
+        if is_variable(path) and path not in asked:
+            raise ConfigError(
+                f"`{path}` is neither a path of a configuration nor asked for by an expression",
+                where=where,
+                remedy="write the whole path, such as system.n_devices, or use the variable in `derived`",
+            )
 
 
 def _check_trace_option(sweep: Sweep, path: str, where: Where) -> None:

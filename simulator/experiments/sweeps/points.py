@@ -12,7 +12,7 @@ from typing import Any
 
 from simulator.contracts.runner import Point
 from simulator.core.config import SECTIONS, ConfigTree, load_config
-from simulator.core.errors import ConfigError, SimulatorError
+from simulator.core.errors import ConfigError, SimulatorError, WorkloadError
 from simulator.core.includes import Includer
 from simulator.core.nodes import Node, Where
 from simulator.core.overrides import with_set
@@ -24,7 +24,7 @@ from simulator.core.resolved import config_hash
 from simulator.experiments.llm_trace import TraceRequest
 from simulator.experiments.settings import bound_settings, workload_tree
 from simulator.experiments.sweeps.axes import Axis, Value
-from simulator.experiments.sweeps.definition import SEED, TRACE_OPTIONS, Sweep
+from simulator.experiments.sweeps.definition import SEED, TRACE_OPTIONS, Sweep, is_variable
 from simulator.experiments.sweeps.space import Candidate, Space
 from simulator.report.provenance import file_checksum, source_hash
 from simulator.workload.catalog import load_model
@@ -37,9 +37,13 @@ _N_TRIED = 5
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A path that points set, and the place in the sweep file that says so."""
+    """A path that points set, and the place in the sweep file that says so.
+
+    `in_config` is False for a variable of the sweep file and for an option of the trace.
+    """
 
     path: str
+    in_config: bool
     keys: Keys
     where: Where
     key_where: Where
@@ -60,13 +64,14 @@ class SweepPlan:
     """All that it takes to run any point of a sweep; it travels to every worker.
 
     `configs` are the configurations' names and `trees` what the sweep file makes of them before a point changes them;
-    `kept` the entries of breakdowns that the table shows.
+    `folder` is the sweep file's, `kept` the entries of breakdowns that the table shows.
     """
 
     configs: tuple[str, ...]
     trees: tuple[ConfigTree, ...]
     settings: tuple[Setting, ...]
     trace: TraceRequest | None
+    folder: str
     kept: tuple[str, ...]
 
     def tree(self, config: int, values: Sequence[Value]) -> ConfigTree:
@@ -74,7 +79,7 @@ class SweepPlan:
         base = self.trees[config]
         node = base.node
         for setting, value in zip(self.settings, values, strict=True):
-            if setting.path not in TRACE_OPTIONS:
+            if setting.in_config:
                 node = setting.applied(node, value)
         return ConfigTree(node, (), SECTIONS)
 
@@ -83,11 +88,15 @@ class SweepPlan:
         if self.trace is None:
             return None
         changed: dict[str, Any] = {
-            setting.path.removeprefix("trace.").replace("file", "path"): value
+            setting.path.removeprefix("trace."): value
             for setting, value in zip(self.settings, values, strict=True)
             if setting.path in TRACE_OPTIONS
         }
-        return replace(self.trace, **changed)
+        path = str(changed.pop("file", self.trace.path))
+        return replace(self.trace, **changed, path=next((place for place in self._places(path)), path))
+
+    def _places(self, path: str) -> Iterator[str]:
+        return (str(folder / path) for folder in _folders(self.folder) if (folder / path).is_file())
 
 
 def plan_sweep(sweep: Sweep) -> tuple[SweepPlan, Space]:
@@ -98,13 +107,15 @@ def plan_sweep(sweep: Sweep) -> tuple[SweepPlan, Space]:
     places.update({one.path: (one.expression.where, one.where) for one in sweep.derived})
     seeds = sweep.tree.position("repeats") if "repeats" in sweep.tree else "repeats"
     places.setdefault(SEED, (seeds, seeds))
-    trace = sweep.trace
     plan = SweepPlan(
         configs=tuple(name for name, _ in sweep.configs),
         trees=trees,
-        settings=tuple(Setting(path, parse_path(path), *places[path]) for path in space.paths),
-        trace=trace
-        and TraceRequest(trace.file, trace.format, trace.requests, trace.qps, trace.time_scale, trace.jitter),
+        settings=tuple(
+            Setting(path, path not in TRACE_OPTIONS and not is_variable(path), parse_path(path), *places[path])
+            for path in space.paths
+        ),
+        trace=_trace(sweep),
+        folder=str(Path(sweep.file).parent),
         kept=tuple(sorted(name for name in sweep.metrics if "." in name)),
     )
     return plan, space
@@ -210,10 +221,24 @@ def _tree(sweep: Sweep, name: str, where: Where) -> ConfigTree:
     return tree.with_sets(sweep.sets)
 
 
+def _folders(beside: str | Path) -> tuple[Path, ...]:
+    """Where the files that a sweep names are looked for: the current folder, the sweep file's, the project's."""
+    return Path(), Path(beside), Path(__file__).parents[3]
+
+
+def _trace(sweep: Sweep) -> TraceRequest | None:
+    said = sweep.trace
+    if said is None:
+        return None
+    where = sweep.tree.position("trace.file")
+    if not any((folder / said.file).is_file() for folder in _folders(Path(sweep.file).parent)):
+        raise WorkloadError(f"no file {said.file}", where=where, remedy="name the file of a trace")
+    return TraceRequest(said.file, said.format, said.requests, said.qps, said.time_scale, said.jitter)
+
+
 def _found(sweep: Sweep, name: str, where: Where) -> str:
     """A configuration's file: from the current folder, that of the sweep file, or the project."""
-    folders = [Path(), Path(sweep.file).parent, Path(__file__).parents[3]]
-    for folder in folders:
+    for folder in _folders(Path(sweep.file).parent):
         if (folder / name).is_file():
             return str(folder / name)
     try:
@@ -229,7 +254,7 @@ def _refusal(plan: SweepPlan, config: int, values: dict[str, Value]) -> Simulato
     node = plan.trees[config].node
     try:
         for setting in plan.settings:
-            if setting.path in values and setting.path not in TRACE_OPTIONS:
+            if setting.in_config and setting.path in values:
                 node = setting.applied(node, values[setting.path])
         check_parameters(node)
         tree = ConfigTree(node, (), SECTIONS).with_sets(())
