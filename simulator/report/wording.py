@@ -15,7 +15,7 @@ _UNITS = {
     "bits": "bits", "bytes": "bytes", "kib": "KiB", "mib": "MiB", "gib": "GiB", "kb": "kB", "mb": "MB", "gb": "GB",
     "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz",
     "cyc": "cycles", "cycles": "cycles", "tokens": "tokens", "requests": "requests", "queries": "queries",
-    "commands": "commands", "points": "points", "usd": "USD", "frac": "%", "mm2": "mm2",
+    "commands": "commands", "usd": "USD", "frac": "%", "mm2": "mm2",
 }  # fmt: skip
 _RATES = {**_UNITS, "gops": "GOPS", "flops": "FLOPS", "tflops": "TFLOPS"}
 _PER = {"s": "s", "token": "token", "query": "query", "request": "request", "bit": "bit", "byte": "byte", "h": "h",

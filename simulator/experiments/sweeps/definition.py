@@ -17,7 +17,7 @@ from simulator.core.paths import parse_path
 from simulator.core.quantities import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from simulator.core.resolved import config_hash
 from simulator.core.spelling import did_you_mean
-from simulator.experiments.sweeps.axes import Axis, read_axis, scalar
+from simulator.experiments.sweeps.axes import Axis, Value, read_axis, scalar
 from simulator.experiments.sweeps.expressions import Expression, parse_expression
 from simulator.report.sweep_plots import PlotRequest
 
@@ -251,6 +251,11 @@ def _check_paths(sweep: Sweep) -> None:
     seen: dict[str, Where] = {}
     asked = {name for one in sweep.derived for name in one.expression.names}
     asked |= {name for one in sweep.constraints for name in one.names}
+    values = {
+        axis.path: list(zip(axis.values, axis.value_places or [axis.where] * len(axis.values), strict=True))
+        for axis in sweep.axes
+        if isinstance(axis.values, tuple)
+    }
     varied = [(axis.path, axis.where) for axis in sweep.axes] + [(one.path, one.where) for one in sweep.derived]
     for path, where in varied:
         parse_path(path, where=where)
@@ -265,6 +270,8 @@ def _check_paths(sweep: Sweep) -> None:
             )
         if path.startswith("trace."):
             _check_trace_option(sweep, path, where)
+            for value, place in values.get(path, ()):
+                _check_trace_value(path.removeprefix("trace."), value, place)
         if is_variable(path) and path not in asked:
             raise ConfigError(
                 f"`{path}` is neither a path of a configuration nor asked for by an expression",
@@ -280,6 +287,11 @@ def _check_trace_option(sweep: Sweep, path: str, where: Where) -> None:
         raise ConfigError(
             f"`{path}` varies a trace, and the sweep has none", where=where, remedy="write `trace: {file: FILE}`"
         )
+
+
+def _check_trace_value(option: str, value: Value, where: Where) -> None:
+    node = Node({"file": Node("", where), option: Node(value, where, where)}, where)
+    bind(ConfigTree(node, ("trace",)), TraceSection)
 
 
 def _check_zips(sweep: Sweep) -> None:

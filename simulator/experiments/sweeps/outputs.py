@@ -102,11 +102,10 @@ def _record(sweep: Sweep, counts: SweepCounts, tally: Tally) -> RunRecord:
         "n_candidates": counts.census.n_candidates,
         "n_workers": counts.n_workers,
         "wall_time_s": counts.wall_s,
-        "rate_points_per_s": n_run / counts.wall_s,
     }
     headline = (
         f"{n_points:,} points: {tally.n_done:,} ran well, {tally.n_failed:,} failed; {n_run:,} run now in "
-        f"{counts.wall_s:,.1f} s, {counts.n_reused:,} recorded before"
+        f"{counts.wall_s:,.1f} s ({n_run / counts.wall_s:,.1f}/s), {counts.n_reused:,} recorded before"
     )
     notes = []
     if counts.n_duplicates:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ _N_TRIED = 5
 class Setting:
     """A path that points set, and the place in the sweep file that says so.
 
-    `in_config` is False for a variable of the sweep file and for an option of the trace.
+    `in_config` is False for a variable of the sweep file and for an option of the trace; `places` are those of listed
+    values, `where` that of all others.
     """
 
     path: str
@@ -47,16 +48,18 @@ class Setting:
     keys: Keys
     where: Where
     key_where: Where
+    places: Mapping[Value, Where] = field(default_factory=dict)
 
     def applied(self, root: Node, value: Value) -> Node:
         """The tree with the value set. Raises ConfigError at the sweep file's place."""
-        node = Node(value, self.where, self.key_where)
+        where = self.places.get(value, self.where)
+        node = Node(value, where, self.key_where)
         if self.keys[-1] != "use":
             return with_set(root, self.keys, node)
         if len(self.keys) == 1:
-            raise ConfigError("`use` names a part below a key", where=self.where, remedy="write a path such as a.use")
-        part = Includer().resolve(Node({"use": node}, self.where, self.key_where), beside=Path())
-        return with_set(root, self.keys[:-1], Node(part.content, self.where, self.key_where))
+            raise ConfigError("`use` names a part below a key", where=where, remedy="write a path such as a.use")
+        part = Includer().resolve(Node({"use": node}, where, self.key_where), beside=Path())
+        return with_set(root, self.keys[:-1], Node(part.content, where, self.key_where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,12 @@ def plan_sweep(sweep: Sweep) -> tuple[SweepPlan, Space]:
     """Load the configurations of a sweep; nothing is run. Raises ConfigError at the place that is wrong."""
     trees = tuple(_tree(sweep, name, where) for name, where in sweep.configs)
     space = Space(sweep, trees)
-    places: dict[str, tuple[Where, Where]] = {axis.path: (_place(axis), axis.where) for axis in sweep.axes}
-    places.update({one.path: (one.expression.where, one.where) for one in sweep.derived})
+    places: dict[str, tuple[Where, Where, Mapping[Value, Where]]] = {
+        axis.path: (axis.where, axis.where, _places(axis)) for axis in sweep.axes
+    }
+    places.update({one.path: (one.expression.where, one.where, {}) for one in sweep.derived})
     seeds = sweep.tree.position("repeats") if "repeats" in sweep.tree else "repeats"
-    places.setdefault(SEED, (seeds, seeds))
+    places.setdefault(SEED, (seeds, seeds, {}))
     plan = SweepPlan(
         configs=tuple(name for name, _ in sweep.configs),
         trees=trees,
@@ -210,8 +215,10 @@ class PointAddresses:
         return self._checksums[path]
 
 
-def _place(axis: Axis) -> Where:
-    return axis.value_places[0] if axis.value_places else axis.where
+def _places(axis: Axis) -> Mapping[Value, Where]:
+    if not axis.value_places or not isinstance(axis.values, tuple):
+        return {}
+    return dict(zip(axis.values, axis.value_places, strict=True))
 
 
 def _tree(sweep: Sweep, name: str, where: Where) -> ConfigTree:
