@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from simulator.contracts.results import RunRecord
 from simulator.contracts.runner import Point, Runner
 from simulator.core.errors import ConfigError
+from simulator.experiments.sweeps.addresses import PointAddresses
 from simulator.experiments.sweeps.definition import load_sweep
 from simulator.experiments.sweeps.local_runner import LocalRunner
 from simulator.experiments.sweeps.outputs import SweepCounts, sweep_target, write_sweep
-from simulator.experiments.sweeps.points import PointAddresses, SweepPlan, check_paths, plan_sweep
+from simulator.experiments.sweeps.points import SweepPlan, check_paths, plan_sweep
 from simulator.experiments.sweeps.space import Space
 from simulator.experiments.sweeps.store import ResultStore
 from simulator.experiments.sweeps.tables import TableSource

@@ -17,10 +17,11 @@ from simulator.contracts.runner import Point
 from simulator.core.errors import ModelFault
 from simulator.experiments.sweep import sweep
 from simulator.experiments.sweeps import local_runner
+from simulator.experiments.sweeps.addresses import PointAddresses
 from simulator.experiments.sweeps.definition import load_sweep
 from simulator.experiments.sweeps.evaluation import InProcessRunner
 from simulator.experiments.sweeps.local_runner import LocalRunner
-from simulator.experiments.sweeps.points import PointAddresses, plan_sweep
+from simulator.experiments.sweeps.points import plan_sweep
 from tests.experiments.sweep_files import alive, children, kill, recorded, start, tables, write_sweep_file
 
 SMALL = "axes:\n  workload.context: {range: [1, 150, 1]}\n  system.n_devices: [0, 8]\n"

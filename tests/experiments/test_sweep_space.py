@@ -9,8 +9,9 @@ import pytest
 
 from simulator.core.config import tree_of
 from simulator.core.errors import ConfigError, SimulatorError
+from simulator.experiments.sweeps.addresses import PointAddresses
 from simulator.experiments.sweeps.definition import load_sweep
-from simulator.experiments.sweeps.points import PointAddresses, check_paths, plan_sweep
+from simulator.experiments.sweeps.points import check_paths, plan_sweep
 from simulator.experiments.sweeps.space import Space
 
 TREE = tree_of({"system": {"n": 5, "kind": "cent"}, "run": {"seed": 3}}, where="base")
@@ -228,5 +229,5 @@ def test_addresses_depend_on_what_a_result_depends_on(repo_root: Path, tmp_path:
 def test_the_source_of_the_simulator_is_part_of_the_address(repo_root: Path, monkeypatch) -> None:
     axes = {"system.n_devices": [8]}
     first = keys(repo_root, axes=axes)
-    monkeypatch.setattr("simulator.experiments.sweeps.points.source_hash", lambda: "another")
+    monkeypatch.setattr("simulator.experiments.sweeps.addresses.source_hash", lambda: "another")
     assert keys(repo_root, axes=axes) != first

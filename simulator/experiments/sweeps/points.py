@@ -1,16 +1,12 @@
-"""From a point's values to its configuration, and to the address of its result."""
+"""From a sweep file to the plan of its points, and from a point's values to its configuration."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simulator.contracts.runner import Point
 from simulator.core.config import SECTIONS, ConfigTree, load_config
 from simulator.core.errors import ConfigError, SimulatorError, WorkloadError
 from simulator.core.includes import Includer
@@ -19,18 +15,12 @@ from simulator.core.overrides import with_set
 from simulator.core.parameters import check_parameters
 from simulator.core.paths import Path as Keys
 from simulator.core.paths import parse_path
-from simulator.core.registry import load_kind
-from simulator.core.resolved import config_hash
 from simulator.experiments.llm_trace import TraceRequest
 from simulator.experiments.settings import bound_settings, workload_tree
 from simulator.experiments.sweeps.axes import Axis, Value
 from simulator.experiments.sweeps.definition import SEED, TRACE_OPTIONS, Sweep, is_variable
 from simulator.experiments.sweeps.space import Candidate, Space
-from simulator.report.provenance import file_checksum, source_hash
-from simulator.workload.catalog import load_model
 
-_KEY_VERSION = 1
-_KEY_LENGTH = 32
 _N_TRIED = 5
 """Points, and values of an axis, that are bound before anything runs, to tell a wrong path from a wrong value."""
 
@@ -83,6 +73,14 @@ class SweepPlan:
         node = base.node
         for setting, value in zip(self.settings, values, strict=True):
             if setting.in_config:
+                node = setting.applied(node, value)
+        return ConfigTree(node, (), SECTIONS)
+
+    def section(self, name: str, config: int, values: Sequence[Value]) -> ConfigTree:
+        """One section of a point's configuration, the others left as the sweep file makes them. Raises ConfigError."""
+        node = self.trees[config].node
+        for setting, value in zip(self.settings, values, strict=True):
+            if setting.in_config and setting.keys[0] == name:
                 node = setting.applied(node, value)
         return ConfigTree(node, (), SECTIONS)
 
@@ -149,70 +147,6 @@ def check_paths(plan: SweepPlan, space: Space) -> None:
         first = errors[0]
         assert first is not None
         raise first
-
-
-class PointAddresses:
-    """Content addresses of results: all that a result depends on, the simulator's own source included."""
-
-    def __init__(self, plan: SweepPlan) -> None:
-        self._plan = plan
-        self._source = source_hash()
-        self._checksums: dict[str, str] = {}
-        self._models: dict[str, str] = {}
-        self._systems: dict[str, str] = {}
-
-    def points(self, candidates: Iterable[Candidate]) -> Iterator[Point]:
-        """The points of candidates, in their order."""
-        for ordinal, candidate in enumerate(candidates):
-            yield Point(ordinal, self.key(candidate), candidate.config, candidate.values)
-
-    def key(self, candidate: Candidate) -> str:
-        """The address of one candidate's result."""
-        plan = self._plan
-        request = plan.request(candidate.values)
-        asked = request and [
-            self._checksum(request.path), request.format, request.requests, request.qps, request.time_scale,
-            request.jitter,
-        ]  # fmt: skip
-        try:
-            tree = plan.tree(candidate.config, candidate.values)
-            resolved = [config_hash(tree), self._model(tree), self._system(tree)]
-        except SimulatorError:  # this point will fail, and say why
-            resolved = [config_hash(plan.trees[candidate.config]), *(str(value) for value in candidate.values)]
-        content = [_KEY_VERSION, self._source, resolved, asked, plan.kept]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_KEY_LENGTH]
-
-    @property
-    def trace_checksums(self) -> dict[str, str]:
-        """SHA-256 by trace file, of those met so far."""
-        return {path: checksum for path, checksum in self._checksums.items() if checksum}
-
-    def _model(self, tree: ConfigTree) -> str:
-        """The shape of the model that a configuration names: its file may change without the configuration."""
-        name = str(tree.get("workload.model", ""))
-        if name not in self._models:
-            try:
-                self._models[name] = repr(load_model(name)) if name else ""
-            except SimulatorError:
-                self._models[name] = ""
-        return self._models[name]
-
-    def _system(self, tree: ConfigTree) -> str:
-        """The source of a system that another package brings; the simulator's own is hashed as a whole."""
-        kind = str(tree.get("system.kind", ""))
-        if kind not in self._systems:
-            system = load_kind("simulator.systems", kind)
-            theirs = "" if system.__module__.startswith("simulator.") else inspect.getsourcefile(system)
-            self._systems[kind] = file_checksum(theirs) if theirs else ""
-        return self._systems[kind]
-
-    def _checksum(self, path: str) -> str:
-        if path not in self._checksums:
-            try:
-                self._checksums[path] = file_checksum(path)
-            except OSError:
-                self._checksums[path] = ""  # its points say so
-        return self._checksums[path]
 
 
 def _places(axis: Axis) -> Mapping[Value, Where]:
