@@ -116,7 +116,7 @@ def _drawn(request: PlotRequest, frame: pd.DataFrame, stem: Path) -> DrawnPlot:
     title = request.title or _title(request)
     places = [name for name in (request.x, request.by if request.kind == "lines" else request.y) if name]
     if request.kind != "pareto" and frame.duplicated(places).any():
-        title += f" ({request.reduce} of the points at each place)"
+        title += f" ({request.reduce})"
     axes.set_title(title)
     axes.set_xlabel(label(request.x))
     axes.set_ylabel(label(request.y))
@@ -227,7 +227,10 @@ def _positions(column: pd.Series[Any]) -> tuple[Any, list[str] | None]:
 def _legend(axes: Axes, by: str | None, *, always: bool = False) -> None:
     if by is None and not always:
         return
-    legend = axes.legend(title=label(by) if by else None, fontsize=6.5, title_fontsize=7, loc="best")
+    n_entries = len(axes.get_legend_handles_labels()[0])
+    # A long legend stands beside the plot, where it hides no line.
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if n_entries > 6 else {"loc": "best"}
+    legend = axes.legend(title=label(by) if by else None, fontsize=6.5, title_fontsize=7, **place)
     legend.get_title().set_color(MUTED)
 
 

@@ -43,7 +43,15 @@ def test_a_sweep_gives_what_single_runs_give(tmp_path: Path, sim, repo_root: Pat
         sets = [f"workload.context={row['workload.context']}", "system.detail=class", "workload.scope=norm",
                 "workload.model=llama2-7b", "system.n_devices=8"]  # fmt: skip
         options = [text for one in sets for text in ("--set", one)]
-        single = sim("run", repo_root / "hw_configs/cent.yaml", *options, "--json", "--out", tmp_path / row["point"])
+        single = sim(
+            "run",
+            repo_root / "hw_configs/cent.yaml",
+            *options,
+            "--json",
+            "--no-report",
+            "--out",
+            tmp_path / row["point"],
+        )
         metrics = json.loads(single.out)["metrics"]
         assert {name: repr(value) for name, value in metrics.items()} == {name: row[name] for name in metrics}
 

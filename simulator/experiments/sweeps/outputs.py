@@ -113,6 +113,7 @@ def _record(sweep: Sweep, counts: SweepCounts, tally: Tally) -> RunRecord:
     notes += [
         f"constraint `{one.constraint}` refuses {one.n_removed:,} of {counts.census.n_candidates:,} candidates"
         for one in counts.census.removals
+        if one.n_removed
     ]
     if sweep.method == "random" and counts.census.n_points < sweep.n * len(sweep.configs) * sweep.repeats:
         notes.append(f"the constraints left {counts.census.n_points:,} of the {sweep.n:,} random points asked for")
