@@ -26,12 +26,12 @@ def read(folder: Path, name: str = "table.csv") -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def run(file: Path, out: Path, **options: Any) -> Any:
-    return sweep(file, out=out, runner=InProcessRunner, **options)
+def run(file: Path, out: Path, *, report: bool = False, **options: Any) -> Any:
+    return sweep(file, out=out, runner=InProcessRunner, report=report, **options)
 
 
 def test_a_sweep_gives_what_single_runs_give(tmp_path: Path, sim, repo_root: Path) -> None:
-    result = run(write_sweep_file(tmp_path, CONTEXTS), tmp_path / "out")
+    result = run(write_sweep_file(tmp_path, CONTEXTS), tmp_path / "out", report=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == OUTPUTS
     rows = read(tmp_path / "out")
     assert [(row["workload.context"], row["system.detail"]) for row in rows[:3]] == [
@@ -57,7 +57,7 @@ def test_a_sweep_gives_what_single_runs_give(tmp_path: Path, sim, repo_root: Pat
 
 
 def test_tables_agree(tmp_path: Path) -> None:
-    result = run(write_sweep_file(tmp_path, CONTEXTS), tmp_path / "out", report=False)
+    result = run(write_sweep_file(tmp_path, CONTEXTS), tmp_path / "out")
     frame, rows = result.table, read(tmp_path / "out")
     assert list(frame.columns) == list(rows[0])
     for column in frame.columns:
@@ -172,7 +172,7 @@ def test_plots_and_page(tmp_path: Path) -> None:
         "  - {kind: heatmap, x: workload.context, y: system.detail, z: power_w}\n"
         "  - {kind: pareto, x: time_us, y: energy_mj, minimise: [time_us, energy_mj]}\n"
     )
-    run(write_sweep_file(tmp_path, text), tmp_path / "out")
+    run(write_sweep_file(tmp_path, text), tmp_path / "out", report=True)
     names = sorted(path.name for path in (tmp_path / "out" / "plots").iterdir())
     assert names == [f"{stem}.{kind}" for stem in ("01_lines", "02_lines", "03_heatmap", "04_pareto")
                      for kind in ("pdf", "png")]  # fmt: skip
