@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from simulator import __version__
-from simulator.cli import catalog, check, compare, explain, figure, replay, run, trace, validate, warmup
+from simulator.cli import catalog, check, compare, explain, figure, replay, run, sweep, trace, validate, warmup
 from simulator.cli.options import Invocation
 from simulator.cli.output import complain, leave_pipe
 from simulator.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, ModelFault, SimulatorError
@@ -50,6 +50,7 @@ def build_app() -> typer.Typer:
     app.callback()(_general_options)
     app.command("run")(run.run)
     app.command("replay")(replay.replay)
+    app.command("sweep")(sweep.sweep)
     app.command("validate")(validate.validate)
     app.command("compare")(compare.compare)
     app.command("explain", cls=explain.ExplainCommand)(explain.explain)
