@@ -78,13 +78,14 @@ def close_device(state, table, roster, tallies, end):
 @jit
 def run_program(
     runs, targets, section_ends, n_channels, table, use_classes, closed_form,
-    state, snapshot, roster, tallies, section_cyc, section_counts,
+    state, snapshot, order, roster, tallies, section_cyc, section_counts,
 ):  # fmt: skip
     """Time a program on one device.
 
     runs int64[n, 9] and targets int64[m, 2] as in `AimProgram`; section_ends int64[s]; table int64[TABLE_WORDS].
     `use_classes`: simulate equal channels once; `closed_form`: jump over runs of columns and repeated rounds of bursts.
-    Work space: state and snapshot int64[n_channels * WORDS], roster int64[ROSTER_WORDS].
+    Work space: state int64[n_channels * WORDS], snapshot int64[(n_channels + 1) * WORDS], roster int64[ROSTER_WORDS] and
+    order int64[m], m being the most targets of a run.
     Fills, from zeros, tallies int64[n_channels, TALLY_WORDS] (commands, and clocks with a row open), section_cyc
     int64[s] (cycle in which the section's last instruction has left the dispatcher) and section_counts int64[s, 18]
     (commands of channel 0 so far).
@@ -106,7 +107,7 @@ def run_program(
         repeat = runs[r, 5]
         if runs[r, 8] > 0:
             cyc, in_cycle = burst_rounds(
-                state, table, snapshot, roster, tallies, targets, runs[r, 7], runs[r, 8],
+                state, table, snapshot, roster, tallies, targets, order, runs[r, 7], runs[r, 8],
                 opcode, row, repeat, closed_form, cyc, in_cycle,
             )  # fmt: skip
             repeat = 0

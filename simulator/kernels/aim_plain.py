@@ -222,3 +222,16 @@ def queue_plain(state, table, base, opcode, bank, row, offered, is_last):
     state[base + queue + state[base + n_entries]] = (row << 8) | (bank << 1) | (1 if opcode == W_MEM else 0)
     state[base + n_entries] += 1
     return cyc
+
+
+@inlined
+def one_burst(state, table, base, opcode, bank, row, cyc, is_last):
+    """A plain read or write offered to one channel at `cyc`; returns the cycle in which it is queued.
+
+    `is_last`: the dispatcher hands out nothing more in this cycle.
+    """
+    if is_last and is_hit(state, table, base, opcode, bank, row, cyc):
+        finish_plain(state, table, base, opcode, bank, cyc)
+        state[base + WRITE_MODE] = 1 if opcode == W_MEM else 0
+        return cyc
+    return queue_plain(state, table, base, opcode, bank, row, cyc, is_last)

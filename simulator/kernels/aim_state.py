@@ -84,8 +84,8 @@ MAX_CHANNELS = 62
 MEMBERS = 0  # of a slot: mask of its channels
 LEADERS = MEMBERS + MAX_CHANNELS  # slots in use, in no order
 CLASS_OF = LEADERS + MAX_CHANNELS  # of a channel: its slot
-INVOLVED = CLASS_OF + MAX_CHANNELS  # slots that the bursts of a run reach
-N_CLASSES = INVOLVED + MAX_CHANNELS
+ORDER_END = CLASS_OF + MAX_CHANNELS  # of a channel: end of its targets where they are sorted by channel
+N_CLASSES = ORDER_END + MAX_CHANNELS
 MERGE_FAILURES = N_CLASSES + 1
 MERGE_WAIT = N_CLASSES + 2
 ROSTER_WORDS = N_CLASSES + 3
@@ -134,16 +134,22 @@ def equal_states(state, a, now_a, other, b, now_b):
 
 
 @jit
-def take_snapshot(state, snapshot, base):
-    """Copy a class's words, queued entries included, without what lies in unused queue places."""
-    for k in range(base, base + HOT_END):
-        snapshot[k] = state[k]
-    for k in range(base + QUEUE_READ, base + QUEUE_READ + state[base + N_READ]):
-        snapshot[k] = state[k]
-    for k in range(base + QUEUE_WRITE, base + QUEUE_WRITE + state[base + N_WRITE]):
-        snapshot[k] = state[k]
-    for k in range(base + QUEUE_ACTIVE, base + QUEUE_ACTIVE + state[base + N_ACTIVE]):
-        snapshot[k] = state[k]
+def copy_queues(source, a, target, b):
+    """Copy the plain requests that wait in a state, as its lengths say, without what lies in unused places."""
+    for k in range(source[a + N_READ]):
+        target[b + QUEUE_READ + k] = source[a + QUEUE_READ + k]
+    for k in range(source[a + N_WRITE]):
+        target[b + QUEUE_WRITE + k] = source[a + QUEUE_WRITE + k]
+    for k in range(source[a + N_ACTIVE]):
+        target[b + QUEUE_ACTIVE + k] = source[a + QUEUE_ACTIVE + k]
+
+
+@jit
+def copy_state(source, a, target, b):
+    """Copy a state but for the ring of issue times, to compare with it or to come back to it after plain requests."""
+    for k in range(HOT_END):
+        target[b + k] = source[a + k]
+    copy_queues(source, a, target, b)
 
 
 @jit

@@ -12,7 +12,7 @@ from simulator.core.errors import ConfigError
 from simulator.kernels import aim_state as layout
 from simulator.kernels.aim import run_program
 from simulator.memory.aim_isa import INSTRUCTIONS, Command
-from simulator.memory.aim_program import AimProgram
+from simulator.memory.aim_program import TARGET_COUNT, AimProgram
 from simulator.memory.timing import LEVELS, Level
 
 NEEDS = {"": 0, "one": 1, "all": 2}
@@ -115,14 +115,16 @@ def time_program(program: AimProgram, n_channels: int, table: NDArray[np.int64],
     """
     section_ends = np.array(program.section_ends, np.int64)
     n_sections = len(section_ends)
-    state, snapshot = np.empty((2, n_channels * layout.WORDS), np.int64)
+    state = np.empty(n_channels * layout.WORDS, np.int64)
+    snapshot = np.empty((n_channels + 1) * layout.WORDS, np.int64)
+    order = np.empty(program.runs[:, TARGET_COUNT].max(initial=0), np.int64)
     roster = np.empty(layout.ROSTER_WORDS, np.int64)
     tallies = np.zeros((n_channels, layout.TALLY_WORDS), np.int64)
     section_cyc = np.zeros(n_sections, np.int64)
     section_commands = np.zeros((n_sections, layout.N_COMMANDS), np.int64)
     cycles, n_classes = run_program(
         program.runs, program.targets, section_ends, n_channels, table, detail != "full", detail == "fast",
-        state, snapshot, roster, tallies, section_cyc, section_commands,
+        state, snapshot, order, roster, tallies, section_cyc, section_commands,
     )  # fmt: skip
     commands, active_cyc = tallies[:, : layout.N_COMMANDS], tallies[:, layout.TALLY_ACTIVE]
     return AimTiming(int(cycles), commands, active_cyc, section_cyc, section_commands, int(n_classes))
