@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,12 +63,33 @@ class StepResult:
     made_of: tuple[tuple[StepResult, float], ...] = ()
 
 
+class _SpanRows(Sequence[Sequence[Scalar | None]]):
+    """The spans of a schedule as rows."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._spans = schedule.spans
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        span = self._spans[index]
+        return span.operator, span.resource, span.start_ps, span.end_ps, int(span.critical)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows under named columns; every column name carries its unit."""
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Scalar | None]]
+
+    @classmethod
+    def of_spans(cls, schedule: Schedule) -> Table:
+        """When each task of a schedule ran, in task order; rows are made when they are asked for."""
+        return cls(("operator", "resource", "start_ps", "end_ps", "critical"), _SpanRows(schedule))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult, Table
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
@@ -59,7 +59,7 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
         metrics["energy_mj"] = step.energy.total_pj / 1e9
     metrics["power_w"] = step.power_w
     comparison: dict[str, Scalar] = {}
-    if scope in ("token", "block"):
+    if scope in ("token", "block") and hasattr(system, "other_accounting"):
         other = system.other_accounting()
         theirs = other.part(scope, context)
         values = {
@@ -96,7 +96,9 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
     if is_prefill:
         check_sampling(context, context_step)
     system = settings.system(context_step)
-    n_tasks = workload.batch * (context if is_prefill else 1) * (system.n_slots if workload.batch > 1 else 1)
+    n_tasks = (
+        workload.batch * (context if is_prefill else 1) * (getattr(system, "n_slots", 1) if workload.batch > 1 else 1)
+    )
     if n_tasks > MAX_BATCH_TASKS:
         raise WorkloadError(
             f"a step of {n_tasks:,} pieces of work (tokens times stages), at most {MAX_BATCH_TASKS:,} are simulated",
@@ -165,25 +167,26 @@ def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     context_step = min(workload.context_step, total)
     check_sampling(total, context_step)
     system = settings.system(context_step)
-    note = system.check_capacity(system.n_slots, total)
+    n_slots = system.step(Batch.decode(total)).n_slots
+    note = system.check_capacity(n_slots, total)
+    mean = system.accounting.mean if hasattr(system, "accounting") else "time"
     prefill, decode = _phases(system, prompt, total, context_step)
     both = prefill + decode
-    other = system.other_accounting()
-    other_prefill, other_decode = _phases(other, prompt, total, context_step)
-    comparison: dict[str, Scalar] = {
-        "accounting": other.accounting.name,
-        **_rates(other_prefill + other_decode, other.accounting.mean),
-    }
+    comparison: dict[str, Scalar] = {}
+    if hasattr(system, "other_accounting"):
+        other = system.other_accounting()
+        theirs = sum(_phases(other, prompt, total, context_step), Phase([], []))
+        comparison = {"accounting": other.accounting.name, **_rates(theirs, other.accounting.mean)}
     metrics: dict[str, int | float] = {}
     for name, phase in (("prefill_", prefill), ("decode_", decode), ("", both)):
-        metrics.update({name + key: value for key, value in _rates(phase, system.accounting.mean).items()})
+        metrics.update({name + key: value for key, value in _rates(phase, mean).items()})
     metrics["query_latency_s"] = both.total(lambda step: step.latency_ps) / PS_PER_S
     metrics["prefill_latency_s"] = prefill.total(lambda step: step.latency_ps) / PS_PER_S
     metrics["decode_latency_s"] = decode.total(lambda step: step.latency_ps) / PS_PER_S
     metrics["token_latency_ms"] = metrics["query_latency_s"] * 1e3 / both.n_tokens
-    metrics["queries_in_flight"] = system.n_slots
+    metrics["queries_in_flight"] = n_slots
     headline = (
-        f"{settings.model.name}, {prompt:,} in + {workload.output_tokens:,} out, {system.n_slots} queries in flight: "
+        f"{settings.model.name}, {prompt:,} in + {workload.output_tokens:,} out, {n_slots} queries in flight: "
         f"{metrics['throughput_tokens_per_s']:,.1f} tokens/s, a query in {metrics['query_latency_s']:,.2f} s, "
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )
@@ -262,7 +265,8 @@ def _context(settings: Settings) -> int:
 
 
 def _cycles(step: StepResult) -> str:
-    return f"{step.metrics['device_cycles']:,} device cycles"
+    cycles = step.metrics.get("device_cycles")
+    return f"{step.latency_ps / 1e6:,.1f} us" if cycles is None else f"{cycles:,} device cycles"
 
 
 def _record(
@@ -296,6 +300,7 @@ def _record(
         headlines=headlines,
         notes=tuple(text for text in told if text),
         operators=parts.operators,
+        spans=Table.of_spans(parts.longest.schedule),
         key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
     )
 

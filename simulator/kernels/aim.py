@@ -83,13 +83,12 @@ def run_program(
     """Time a program on one device.
 
     runs int64[n, 9] and targets int64[m, 2] as in `AimProgram`; section_ends int64[s]; table int64[TABLE_WORDS].
-    `use_classes`: simulate equal channels once; `closed_form`: jump over runs of columns and repeated rounds of bursts.
-    Work space: state int64[n_channels * WORDS], snapshot int64[(n_channels + 1) * WORDS], roster int64[ROSTER_WORDS] and
-    order int64[m], m being the most targets of a run.
-    Fills, from zeros, tallies int64[n_channels, TALLY_WORDS] (commands, and clocks with a row open), section_cyc
-    int64[s] (cycle in which the section's last instruction has left the dispatcher) and section_counts int64[s, 18]
-    (commands of channel 0 so far).
-    Returns (device cycles, number of classes at the end).
+    `use_classes`: simulate equal channels once; `closed_form`: jump over runs of columns and repeated rounds of
+    bursts. Work space: state int64[n_channels * WORDS], snapshot int64[(n_channels + 1) * WORDS], roster
+    int64[ROSTER_WORDS] and order int64[m], m being the most targets of a run. Fills, from zeros, tallies
+    int64[n_channels, TALLY_WORDS] (commands, and clocks with a row open), section_cyc int64[s] (cycle in which the
+    section's last instruction has left the dispatcher) and section_counts int64[s, 18] (commands of channel 0 so
+    far). Returns (device cycles, number of classes at the end).
     """
     start_classes(state, table, roster, n_channels, use_classes)
     everyone = (1 << n_channels) - 1

@@ -1,4 +1,5 @@
-"""Rounds of plain bursts, channel by channel: exact as long as no channel refuses a line, since then none waits for another.
+"""Rounds of plain bursts, channel by channel: exact as long as no channel refuses a line, since then none waits for
+another.
 
 A channel is walked until a round ends as it began; the other rounds repeat that one and are jumped over. A channel that
 stands as another did, and is sent the same lines at another time, ends as that one did, so much later or earlier.
@@ -77,8 +78,8 @@ def repeat_result(state, snapshot, base, done, delay):
 def jump_rounds(state, base, snapshot, kept, now, before, remaining):
     """Shift a channel past repetitions of what happened since cycle `before`, up to `remaining` of them.
 
-    `kept` is where the snapshot holds the state at `before`. Returns how many: 0 if the state differs from that. No refresh
-    is jumped over.
+    `kept` is where the snapshot holds the state at `before`. Returns how many: 0 if the state differs from that. No
+    refresh is jumped over.
     """
     unchanged = state[base + DUE] == snapshot[kept + DUE] and state[base + ACTIVE_CYC] == snapshot[kept + ACTIVE_CYC]
     if not unchanged or not equal_states(state, base, now, snapshot, kept, before):
@@ -175,7 +176,21 @@ def rounds_by_channel(
             repeat_result(state, snapshot, base, done, cyc - done_cyc)
             continue
         if not walk_rounds(
-            state, table, base, snapshot, kept, targets, order, first, begin, end, n_targets, opcode, row, n_rounds, line
+            state,
+            table,
+            base,
+            snapshot,
+            kept,
+            targets,
+            order,
+            first,
+            begin,
+            end,
+            n_targets,
+            opcode,
+            row,
+            n_rounds,
+            line,
         ):
             for other in range(channel + 1):
                 if roster[ORDER_END + other] > (roster[ORDER_END + other - 1] if other else 0):

@@ -1,4 +1,5 @@
-"""Rounds of plain bursts: one line per target and round, line by line or, where nothing is refused, channel by channel."""
+"""Rounds of plain bursts: one line per target and round, line by line or, where nothing is refused, channel by
+channel."""
 
 from simulator.kernels.aim_channel_rounds import rounds_by_channel
 from simulator.kernels.aim_classes import split
