@@ -25,7 +25,8 @@ class Outcome:
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the kernels once, before the workers start, which would each do it, and before any output is compared."""
     if not hasattr(config, "workerinput"):
-        from simulator.experiments.warmup import is_warm, warmup
+        from simulator.experiments.compiled import is_warm
+        from simulator.experiments.warmup import warmup
 
         if not is_warm():
             warmup()

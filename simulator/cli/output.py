@@ -21,7 +21,7 @@ def complain(message: str) -> None:
 @contextlib.contextmanager
 def working(activity: str) -> Iterator[None]:
     """Show on stderr that a long command is at work, when that is a terminal; elsewhere only say what takes a while."""
-    from simulator.experiments.warmup import is_warm
+    from simulator.experiments.compiled import is_warm
 
     if not is_warm():
         complain("compiling the kernels, once for this version: about a minute")

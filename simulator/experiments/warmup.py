@@ -10,13 +10,6 @@ from simulator.experiments.settings import load_settings
 from simulator.workload.catalog import data_directory
 
 
-def is_warm() -> bool:
-    """Whether compiled kernels of this version lie in this machine's cache."""
-    from simulator.kernels import compiled_folder
-
-    return compiled_folder is not None and any(compiled_folder.rglob("*.nbi"))
-
-
 def warmup() -> None:
     """Compile all kernels into the cache of compiled code; done before, it takes a second."""
     config = data_directory("hw_configs") / "cent.yaml"
