@@ -1,10 +1,11 @@
 // The in-order path of the AiM timing kernel, command by command, in C++: what the kernel's speed is measured against.
 //
-// One channel, AiM instructions only (no plain reads or writes). Word offsets of the table and codes come from
+// AiM instructions only (no plain reads or writes), and no classes that part and meet. Word offsets of the table and codes come from
 // simulator/kernels/aim_state.py, as macros on the compiler's command line. The kernel keeps a channel in one vector of
 // words, this twin in a struct; what is computed, and in which order, is the same.
 
 #include <cstdint>
+#include <vector>
 
 using Int = std::int64_t;
 
@@ -224,37 +225,47 @@ inline Answer aim_line(Channel &channel, const Int *table, Int opcode, Int n, In
 
 }  // namespace
 
-// runs int64[n_runs, 9] and table int64[TABLE_WORDS] as the kernel takes them; tally int64[N_COMMANDS + 1] receives
-// the channel's commands and the clocks with a row open. Returns the device cycles.
-extern "C" Int run_in_order(const Int *runs, Int n_runs, const Int *table, Int *tally) {
-    Channel channel(table);
+// Times a program on `n_channels` channels, each for itself (the kernel's detail `full`; one channel is one class).
+//
+// runs int64[n_runs, 9] and table int64[TABLE_WORDS] as the kernel takes them; tallies int64[n_channels, N_COMMANDS + 1]
+// receives every channel's commands and its clocks with a row open. Returns the device cycles.
+extern "C" Int run_in_order(const Int *runs, Int n_runs, const Int *table, Int n_channels, Int *tallies) {
+    std::vector<Channel> channels(n_channels, Channel(table));
     const Int width = table[T_WIDTH];
     Int cyc = 1, in_cycle = 0, end = 0;
     for (Int r = 0; r < n_runs; r++) {
         const Int *run = runs + r * 9;
         const Int opcode = run[0];
-        const bool to_all = opcode == SYNC || opcode == EOC;
-        const bool addressed = to_all || (opcode != NO_EFFECT && (run[2] & 1));
+        Int mask = run[2];
+        if (opcode == SYNC || opcode == EOC) mask = ~Int(0);
+        if (opcode == NO_EFFECT) mask = 0;
         Int row = run[4];
         for (Int k = 0; k < run[5]; k++) {
-            Answer answer = {cyc, 0};
-            if (addressed) answer = aim_line(channel, table, opcode, run[1], run[3], row, cyc);
+            Int queued = cyc, reply = 0;
+            for (Int c = 0; c < n_channels; c++) {
+                if (!(mask >> c & 1)) continue;
+                const Answer answer = aim_line(channels[c], table, opcode, run[1], run[3], row, cyc);
+                queued = max(queued, answer.queued);
+                reply = max(reply, answer.reply);
+            }
             row += run[6];
             in_cycle++;
-            if (answer.reply) {
-                end = answer.reply;
-                cyc = max(answer.queued, answer.reply) + 1;
+            if (reply) {
+                end = reply;
+                cyc = max(queued, reply) + 1;
                 in_cycle = 0;
-            } else if (answer.queued > cyc || in_cycle >= width) {
-                cyc = answer.queued + 1;
+            } else if (queued > cyc || in_cycle >= width) {
+                cyc = queued + 1;
                 in_cycle = 0;
             }
         }
         if (opcode == EOC) break;
     }
-    idle_until(channel, table, end + 1);
-    if (channel.open_since >= 0) channel.active_cyc += end - channel.open_since;
-    for (Int c = 0; c < N_COMMANDS; c++) tally[c] = channel.counts[c];
-    tally[N_COMMANDS] = channel.active_cyc;
+    for (Channel &channel : channels) {
+        idle_until(channel, table, end + 1);
+        if (channel.open_since >= 0) channel.active_cyc += end - channel.open_since;
+        for (Int command : channel.counts) *tallies++ = command;
+        *tallies++ = channel.active_cyc;
+    }
     return end;
 }
