@@ -4,10 +4,13 @@ from simulator.kernels.aim_state import (
     ACT,
     ACT16,
     ACTIVE_CYC,
+    BANK_MASK,
+    COMMAND_MASK,
     COUNTS,
     CURSOR,
     DUE,
     LAST_REPLY,
+    LOCAL_MASK,
     N_BANKS,
     N_COMMANDS,
     N_LOCAL,
@@ -36,6 +39,8 @@ from simulator.kernels.aim_state import (
 @inlined
 def issue(state, table, base, command, bank, cyc):
     """Book one DRAM command: raise the earliest times that its rules constrain, and count it."""
+    command = command & COMMAND_MASK
+    bank = bank & BANK_MASK
     rule = T_CHANNEL + command * N_COMMANDS
     for k in range(N_COMMANDS):
         state[base + READY + k] = max(state[base + READY + k], cyc + table[rule + k])
@@ -96,7 +101,7 @@ def idle_until(state, table, base, until):
             state[base + CURSOR] = min(until, state[base + DUE])
 
 
-@jit
+@inlined
 def needed_all(state, base, row):
     """Command that a request to all banks needs next: PREA, ACT16, or -1 for its own."""
     uniform = state[base + UNIFORM]
@@ -113,7 +118,7 @@ def needed_all(state, base, row):
     return ACT16
 
 
-@jit
+@inlined
 def needed_one(state, base, bank, row):
     """Command that a request to one bank needs next: PRE, ACT, or -1 for its own."""
     is_open = state[base + OPEN + bank]
@@ -125,7 +130,8 @@ def needed_one(state, base, bank, row):
 @inlined
 def ready_one(state, table, base, command, bank):
     """Earliest cycle that the rules of channel, bank group and bank leave for a command to one bank."""
-    local = table[T_LOCAL + command]
+    bank = bank & BANK_MASK
+    local = table[T_LOCAL + command] & LOCAL_MASK
     cyc = max(state[base + READY + command], state[base + READY_GROUP + (bank >> 2) * N_LOCAL + local])
     return max(cyc, state[base + READY_BANK + bank * N_LOCAL + local])
 

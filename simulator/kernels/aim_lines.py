@@ -17,6 +17,9 @@ from simulator.kernels.aim_state import (
     AF_ROW,
     AIM_INDEX,
     AIM_LAST,
+    BANK_MASK,
+    BASE_MASK,
+    COMMAND_MASK,
     COUNTS,
     CURSOR,
     DUE,
@@ -28,6 +31,7 @@ from simulator.kernels.aim_state import (
     N_READ,
     N_WRITE,
     NEVER,
+    OPCODE_MASK,
     PRE,
     PREA,
     R_MEM,
@@ -54,7 +58,8 @@ from simulator.kernels.aim_state import (
 def enter(state, table, base, cyc):
     """Cycle at which the channel takes an AiM request offered at `cyc`: no plain request may wait in its queues."""
     if state[base + N_READ] + state[base + N_WRITE] + state[base + N_ACTIVE] == 0:
-        idle_until(state, table, base, cyc)
+        if state[base + CURSOR] < cyc:
+            idle_until(state, table, base, cyc)
         return cyc
     advance(state, table, base, cyc, 0)
     if state[base + N_READ] + state[base + N_WRITE] > 0:
@@ -75,7 +80,7 @@ def open_for(state, table, base, opcode, bank, row):
             command = needed_all(state, base, row)
         elif needs == 1:
             command = needed_one(state, base, bank, row)
-        wanted = final if command < 0 else command
+        wanted = (final if command < 0 else command) & COMMAND_MASK
         cyc = max(
             state[base + CURSOR],
             ready_one(state, table, base, wanted, bank) if needs == 1 else state[base + READY + wanted],
@@ -103,7 +108,7 @@ def open_for(state, table, base, opcode, bank, row):
 @inlined
 def columns(state, table, base, opcode, n, bank, row, closed_form):
     """Issue the `n` column commands of one instruction, one by one or in jumps; returns the cycle of the last."""
-    command = table[T_FINAL + opcode]
+    command = table[T_FINAL + opcode] & COMMAND_MASK
     pitch = table[T_PITCH + command]
     first_index = state[base + AIM_INDEX]
     done = 0
@@ -170,6 +175,9 @@ def synchronise(state, table, base):
 @inlined
 def aim_line(state, table, base, opcode, n, bank, row, cyc, closed_form):
     """One AiM instruction in one channel, offered at `cyc`: (cycle of its last request queued, of its reply or 0)."""
+    base = base & BASE_MASK
+    opcode = opcode & OPCODE_MASK
+    bank = bank & BANK_MASK
     cyc = enter(state, table, base, cyc)
     last_index = state[base + AIM_INDEX] + n - 1
     if opcode == SYNC or opcode == EOC:

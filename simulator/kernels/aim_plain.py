@@ -12,6 +12,8 @@ from simulator.kernels.aim_commands import (
 from simulator.kernels.aim_state import (
     ACT,
     AIM_LAST,
+    BANK_MASK,
+    BASE_MASK,
     CURSOR,
     DUE,
     MODE,
@@ -19,6 +21,7 @@ from simulator.kernels.aim_state import (
     N_READ,
     N_WRITE,
     NEVER,
+    OPCODE_MASK,
     OPEN,
     PRE,
     PREA,
@@ -230,6 +233,9 @@ def one_burst(state, table, base, opcode, bank, row, cyc, is_last):
 
     `is_last`: the dispatcher hands out nothing more in this cycle.
     """
+    base = base & BASE_MASK
+    opcode = opcode & OPCODE_MASK
+    bank = bank & BANK_MASK
     if is_last and is_hit(state, table, base, opcode, bank, row, cyc):
         finish_plain(state, table, base, opcode, bank, cyc)
         state[base + WRITE_MODE] = 1 if opcode == W_MEM else 0

@@ -218,8 +218,7 @@ class Cent:
         self._block_ps[context] = one_block.makespan_ps
         interval_ps = token.makespan_ps / placement.n_stages
         if accounting.background == "interval":
-            blocks_ps = placement.blocks_per_stage * one_block.makespan_ps
-            interval_ps = max(interval_ps, float(blocks_ps), *map(float, self._outer_stages_ps()))
+            interval_ps = max(interval_ps, float(placement.blocks_per_stage * one_block.makespan_ps))
         energy = self._token_energy(run, sum(work.values(), NO_WORK), interval_ps)
         cycles = run.timing.cycles
         return StepResult(
@@ -247,11 +246,6 @@ class Cent:
         after = self._add_sections(graph, self._embedding, 1, after=after)
         graph.add("top_k", "host", self.config.host.top_k_ps, after)
         return graph
-
-    def _outer_stages_ps(self) -> tuple[int, int, int]:
-        """Times of the stages around the blocks, each a place of its own: input embedding, output embedding, host."""
-        first_ps, *last_ps = (duration_ps for _, duration_ps in self._sections(self._embedding))
-        return first_ps, sum(last_ps), self.config.host.top_k_ps
 
     def _add_sections(
         self, graph: TaskGraph, run: ProgramRun, first: int, *, last: int | None = None, after: tuple[int, ...] = ()
@@ -330,14 +324,13 @@ class Cent:
                 if len(batch.sequences) == 1:
                     after = (graph.add("token", "pipeline", token_ps, after),)
                     continue
-                first_ps, last_ps, host_ps = self._outer_stages_ps()
-                after = (graph.add("token", "input embedding", first_ps, after),)
+                # Embeddings and host serve any number of tokens at a time: they add to latency only.
+                outer_ps = token_ps - n_layers * self._block_ps[context]
+                after = (graph.add("token", "", outer_ps, after),)
                 for stage in range(n_stages):
                     # Where layers do not divide, the first stages hold one more.
                     n_blocks = n_layers // n_stages + (stage < n_layers % n_stages)
                     after = (graph.add("token", f"stage {stage}", n_blocks * self._block_ps[context], after),)
-                after = (graph.add("token", "output embedding", last_ps, after),)
-                after = (graph.add("token", "host", host_ps, after),)
         planned = schedule(graph)
         made_of = tuple((self._token(context), n) for context, n in tokens.items())
         energy = sum((token.energy.scaled(n) for token, n in made_of), EnergyLedger())

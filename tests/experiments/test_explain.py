@@ -243,7 +243,7 @@ def test_an_unknown_operator_is_refused(run_dir: Path, sim: Callable[..., Any]) 
 
 
 def test_capacity_that_is_enforced_refuses() -> None:
-    sets = (*TOKEN, "system.accounting=corrected", "workload.context=5000000")
+    sets = (*TOKEN, "system.accounting=corrected", "workload.context=1000000")
     with pytest.raises(MappingError):
         explain(CONFIG, sets)
     found = explain(
