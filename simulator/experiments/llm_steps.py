@@ -24,6 +24,7 @@ N_KEY_METRICS = 5
 # Sampled contexts are simulated one by one, in time that grows with their length: minutes at this sum of positions.
 MAX_SAMPLED_POSITIONS = 1 << 28
 MAX_BATCH_TASKS = 1 << 21
+DEFAULT_STEP = 128  # short queries are rounded up to it, as the published sampling does
 
 
 def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
@@ -92,7 +93,7 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
         )
     context = _context(settings)
     is_prefill = workload.phase == "prefill"
-    context_step = min(workload.context_step, context) if is_prefill else 1
+    context_step = workload.context_step if is_prefill else 1
     if is_prefill:
         check_sampling(context, context_step)
     system = settings.system(context_step)
@@ -164,7 +165,7 @@ def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
     workload = settings.workload
     prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
-    context_step = min(workload.context_step, total)
+    context_step = workload.context_step
     check_sampling(total, context_step)
     system = settings.system(context_step)
     n_slots = system.step(Batch.decode(total)).n_slots
@@ -212,6 +213,12 @@ def _by_context(query: Phase) -> dict[str, Series]:
 
 def check_sampling(n_positions: int, context_step: int) -> None:
     """Refuse, before the first step, a run that would sample so many contexts that it takes hours."""
+    if context_step > max(n_positions, DEFAULT_STEP):
+        raise WorkloadError(
+            f"contexts are sampled {context_step:,} apart, and end at {n_positions:,}: none of them would be right",
+            where="workload.context_step",
+            remedy=f"sample them at most {n_positions:,} apart",
+        )
     n_samples = -(-n_positions // context_step)
     if n_samples * n_positions // 2 > MAX_SAMPLED_POSITIONS:
         least = -(-n_positions * n_positions // (2 * MAX_SAMPLED_POSITIONS))

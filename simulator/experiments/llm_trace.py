@@ -65,12 +65,11 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
             remedy="leave them out, or leave out --trace",
         )
     longest = int(np.max(trace.prompt_tokens + trace.output_tokens))
-    context_step = min(workload.context_step, longest)
-    system = settings.system(context_step)
+    system = settings.system(workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
     capacity = KvCapacity(system.kv_room.tokens, system.kv_room.bytes_per_position, system.capacity)
     capacity.check(requests)
-    check_sampling(longest, context_step)
+    check_sampling(longest, workload.context_step)
     result = serve(
         system,
         requests,
