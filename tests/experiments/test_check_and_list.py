@@ -14,9 +14,10 @@ from simulator.workload.catalog import list_models
 
 def test_check_counts_parameters_and_lists_the_assumed(repo_root: Path) -> None:
     record = check(repo_root / "hw_configs" / "cent.yaml")
-    kinds = {"standard", "paper", "measured", "derived", "assumed"}
+    kinds = {"standard", "paper", "measured", "derived", "assumed", "fitted"}
     assert sum(record.metrics[f"n_{kind}"] for kind in kinds) == record.metrics["n_parameters"]
     assert list(record.breakdown["assumed"]) == ["system.device.dram.timing.n_rfc"]
+    assert list(record.breakdown["fitted"]) == ["system.device.power.controller_phy"]
     assert record.breakdown["capacity"]["fits"] == "yes"
 
 
