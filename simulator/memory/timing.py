@@ -11,24 +11,30 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.errors import ConfigError
+from simulator.core.spelling import did_you_mean
 
 Level = Literal["channel", "bank_group", "bank"]
 LEVELS: tuple[Level, ...] = ("channel", "bank_group", "bank")
 NO_RULE = -1
 
 
-class TimingRule(BaseModel):
-    """One row: at `level`, `latency` clocks must pass from any of `preceding` to any of `following`.
+class RuleRow(BaseModel):
+    """What every timing rule says: `latency` clocks must pass from any of `preceding` to any of `following`.
 
     `latency` is a number or a sum and difference of timing names, such as "n_cwl + n_bl + n_wr".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    level: Level
     preceding: list[str]
     following: list[str] | Literal["all"]
     latency: int | str
+
+
+class TimingRule(RuleRow):
+    """One row of an AiM part: the rule holds within one channel, bank group or bank."""
+
+    level: Level
 
 
 def latency_cyc(expression: int | str, timing: Mapping[str, int]) -> int:
@@ -49,7 +55,7 @@ def latency_cyc(expression: int | str, timing: Mapping[str, int]) -> int:
         if not name.isdigit() and name not in timing:
             raise ConfigError(
                 f"the latency {expression!r} uses an unknown timing {name!r}",
-                remedy="name one of: " + ", ".join(timing),
+                remedy=did_you_mean(name, timing, noun="one of"),
             )
         value = int(name) if name.isdigit() else timing[name]
         total += -value if match[1] == "-" else value

@@ -1,0 +1,1 @@
+"""DRAM standards as data, address maps, controllers and what they cost."""
