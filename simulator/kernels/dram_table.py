@@ -1,67 +1,89 @@
 """The table-driven, ticking DRAM controller: every tick of every channel is walked, any standard from its rule rows.
 
 The oracle of the event-driven kernels, and what serves a standard or a set-up that they do not know.
-Source: the semantics of Ramulator 2.1 (commit c5b1c3a, MIT), studied and told in own words; equal to it command by command.
+Source: the semantics of Ramulator 2.1 (commit c5b1c3a, MIT), studied and told in own words; equal to it command by
+command.
 """
 
 from simulator.kernels.dram_table_controllers import tick_controller
 from simulator.kernels.dram_table_queues import offer, take_finished
 from simulator.kernels.dram_table_refresh import ask_for_maintenance
 from simulator.kernels.dram_table_state import (
+    COALESCED,
     DRAINED,
-    F_DONE,
     F_HEAD,
     F_NOW,
     F_STATUS,
     F_STOP,
+    FORWARDED,
+    N_QUEUES,
+    N_TALLY,
+    READS,
     RUNNING,
-    S_PATIENCE,
+    S_LAST_COLUMN,
+    S_LENGTH,
     STARVED,
-    W_LAST_COLUMN,
+    STOP_TALLY,
+    T_PATIENCE,
+    WRITES,
     jit,
+    outermost_jit,
 )
 
 
 @jit
-def note_stop(control):
+def note_stop(states, front):
     """The last request has been taken: the ticks so far, and every channel's statistics so far."""
-    control.front[F_STOP] = control.front[F_NOW]
-    for channel in range(control.tally.shape[0]):
-        for k in range(control.tally.shape[1]):
-            control.stop_tally[channel, k] = control.tally[channel, k]
+    front[F_STOP] = front[F_NOW]
+    for channel in range(len(states)):
+        for k in range(N_TALLY):
+            states[channel, STOP_TALLY + k] = states[channel, k]
 
 
 @jit
-def is_starved(control, channel, now):
+def is_starved(table, state, now):
     """Whether requests have waited in a channel for too long without any column command."""
-    word = control.word[channel]
-    waiting = control.length[channel, 0] + control.length[channel, 1] + control.length[channel, 2]
-    if waiting == 0:
-        word[W_LAST_COLUMN] = now
-    return now - word[W_LAST_COLUMN] > control.setup[S_PATIENCE]
+    n_waiting = 0
+    for queue in range(N_QUEUES):
+        n_waiting += state[S_LENGTH + queue]
+    if n_waiting == 0:
+        state[S_LAST_COLUMN] = now
+    return now - state[S_LAST_COLUMN] > table[T_PATIENCE]
 
 
 @jit
-def run_ticks(device, control, traffic, n_ticks):
+def is_drained(states, requests, front):
+    """Whether every request has had its column command, or needed none."""
+    if front[F_HEAD] < len(requests):
+        return False
+    n_done = 0
+    for channel in range(len(states)):
+        state = states[channel]
+        n_done += state[READS] + state[WRITES] + state[FORWARDED] + state[COALESCED]
+    return n_done == len(requests)
+
+
+@outermost_jit
+def run_ticks(table, states, requests, front, n_ticks):
     """Walk at most `n_ticks` more ticks, up to the one in which the last request gets its column command.
 
-    device, control, traffic: the tuples of arrays of `dram_table_state`, read and changed; returns the status word:
-    RUNNING (call again), DRAINED, STARVED (requests wait, and no column command is issued) or OVERFULL (maintenance is
-    asked for faster than it can be served).
+    table int64[words], states int64[channels, words], requests int64[n, N_REQUEST], front int64[words]: see
+    `dram_table_state`; all but the table are changed. Returns the status: RUNNING (call again), DRAINED, STARVED
+    (requests wait, and no column command is issued) or OVERFULL (maintenance is asked for faster than it is served).
     """
-    front = control.front
     for now in range(front[F_NOW] + 1, front[F_NOW] + 1 + n_ticks):
-        offer(control, traffic, now)
-        if front[F_HEAD] == len(traffic.address) and front[F_STOP] < 0:
-            note_stop(control)
+        offer(table, states, requests, front, now)
+        if front[F_HEAD] == len(requests) and front[F_STOP] < 0:
+            note_stop(states, front)
         front[F_NOW] = now
-        for channel in range(control.length.shape[0]):
-            take_finished(control, traffic, channel, now)
-            ask_for_maintenance(device, control, channel, now)
-            tick_controller(device, control, traffic, channel, now)
-            if is_starved(control, channel, now):
+        for channel in range(len(states)):
+            state = states[channel]
+            take_finished(table, state, requests, now)
+            ask_for_maintenance(table, state, front, now)
+            tick_controller(table, state, requests, front, now)
+            if is_starved(table, state, now):
                 front[F_STATUS] = STARVED
-        if front[F_HEAD] == len(traffic.address) and front[F_DONE] == len(traffic.address):
+        if is_drained(states, requests, front):
             front[F_STATUS] = DRAINED
         if front[F_STATUS] != RUNNING:
             break

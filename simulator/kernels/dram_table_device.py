@@ -7,12 +7,28 @@ from simulator.kernels.dram_table_state import (
     ACT2,
     ACTIVATING,
     CLOSED,
+    CLOSING,
+    COLUMNS,
     FOLLOWING,
     LATENCY,
+    N_BANK,
+    N_RULE,
+    OPEN_ROW,
     PRE,
     PRE_ALL,
     RDA,
     SIBLING,
+    T_BANKS,
+    T_BANKS_UNDER,
+    T_HISTORY,
+    T_N_BANKS,
+    T_N_COMMANDS,
+    T_N_LEVELS,
+    T_N_RECENT,
+    T_NODE,
+    T_RULES,
+    T_SCOPE,
+    T_SPAN,
     WINDOW,
     WRA,
     jit,
@@ -23,102 +39,144 @@ FNV_START = np.uint64(14695981039346656037)
 
 
 @jit
-def first_of_scope(device, command, bank):
-    """First bank of the node that a command for `bank` addresses."""
-    size = device.banks_under[device.scope[command]]
-    return bank // size * size
+def scope_of(table, command):
+    """Innermost level that a command names."""
+    return table[table[T_SCOPE] + command]
 
 
 @jit
-def is_legal(device, channel, command, bank, now):
+def banks_under(table, level):
+    """Banks in one node of a level."""
+    return table[table[T_BANKS_UNDER] + level]
+
+
+@jit
+def node_of(table, level, bank):
+    """The node of a level on a bank's path."""
+    return table[table[T_NODE] + level * table[T_N_BANKS] + bank]
+
+
+@jit
+def banks_of(table, command, bank):
+    """First bank, and the one behind the last, of the node that a command for `bank` addresses."""
+    size = banks_under(table, scope_of(table, command))
+    first = bank // size * size
+    return first, first + size
+
+
+@jit
+def history_at(table, node, command):
+    """Where the state keeps a node's history of a command; its first word is the earliest tick for the next."""
+    return table[T_HISTORY] + (node * table[T_N_COMMANDS] + command) * (2 + table[T_N_RECENT])
+
+
+@jit
+def bank_at(table, bank):
+    """Where the state keeps the words of a bank."""
+    return table[T_BANKS] + bank * N_BANK
+
+
+@jit
+def open_row(table, state, bank):
+    """A bank's open row, CLOSED or ACTIVATING."""
+    return state[bank_at(table, bank) + OPEN_ROW]
+
+
+@jit
+def is_legal(table, state, command, bank, now):
     """Whether every node on the command's path, and every node below a wider command's scope, is ready for it."""
-    scope = device.scope[command]
-    for level in range(device.node_of.shape[0] - 1, -1, -1):
-        first = last = device.node_of[level, bank]
+    scope = scope_of(table, command)
+    for level in range(table[T_N_LEVELS] - 1, -1, -1):
+        first = last = node_of(table, level, bank)
         if level > scope:
-            start = first_of_scope(device, command, bank)
-            first = device.node_of[level, start]
-            last = device.node_of[level, start + device.banks_under[scope] - 1]
+            start, end = banks_of(table, command, bank)
+            first, last = node_of(table, level, start), node_of(table, level, end - 1)
         for node in range(first, last + 1):
-            if device.ready[channel, node, command] > now:
+            if state[history_at(table, node, command)] > now:
                 return False
     return True
 
 
 @jit
-def note_issue(device, channel, node, level, command, now):
+def delay(table, state, node, command, earliest):
+    """A node takes no such command before `earliest`."""
+    at = history_at(table, node, command)
+    if state[at] < earliest:
+        state[at] = earliest
+
+
+@jit
+def note_issue(table, state, level, node, command, now):
     """Push an issue into the history of a node that the command addresses, and apply the node's own rules."""
-    n_recent = device.n_recent[channel, node, command]
-    size = device.recent.shape[3]
-    device.recent[channel, node, command, n_recent % size] = now
-    n_recent += 1
-    device.n_recent[channel, node, command] = n_recent
-    for k in range(device.rules_from[level, command], device.rules_to[level, command]):
-        window = device.rules[k, WINDOW]
-        if device.rules[k, SIBLING] == 0 and n_recent >= window:
-            counted = device.recent[channel, node, command, (n_recent - window) % size]
-            following = device.rules[k, FOLLOWING]
-            earliest = counted + device.rules[k, LATENCY]
-            if device.ready[channel, node, following] < earliest:
-                device.ready[channel, node, following] = earliest
+    n_kept = table[T_N_RECENT]
+    at = history_at(table, node, command)
+    ring = at + 2
+    n_issues = state[at + 1]
+    state[ring + n_issues % n_kept] = now
+    n_issues += 1
+    state[at + 1] = n_issues
+    span = table[T_SPAN] + 2 * (level * table[T_N_COMMANDS] + command)
+    for k in range(table[span], table[span + 1]):
+        rule = table[T_RULES] + k * N_RULE
+        window = table[rule + WINDOW]
+        if table[rule + SIBLING] == 0 and n_issues >= window:
+            counted_from = state[ring + (n_issues - window) % n_kept]
+            delay(table, state, node, table[rule + FOLLOWING], counted_from + table[rule + LATENCY])
 
 
 @jit
-def hold_siblings(device, channel, bank, level, command, now):
+def hold_siblings(table, state, level, bank, command, now):
     """Apply the sibling rules of a command to the other nodes of the same parent."""
-    own = device.node_of[level, bank]
-    size = device.banks_under[level - 1]
-    start = bank // size * size
-    first = device.node_of[level, start]
-    last = device.node_of[level, start + size - 1]
-    for k in range(device.rules_from[level, command], device.rules_to[level, command]):
-        if device.rules[k, SIBLING] == 0:
+    span = table[T_SPAN] + 2 * (level * table[T_N_COMMANDS] + command)
+    for k in range(table[span], table[span + 1]):
+        rule = table[T_RULES] + k * N_RULE
+        if table[rule + SIBLING] == 0:
             continue
-        following = device.rules[k, FOLLOWING]
-        earliest = now + device.rules[k, LATENCY]
-        for node in range(first, last + 1):
-            if node != own and device.ready[channel, node, following] < earliest:
-                device.ready[channel, node, following] = earliest
+        own = node_of(table, level, bank)
+        size = banks_under(table, level - 1)
+        start = bank // size * size
+        for node in range(node_of(table, level, start), node_of(table, level, start + size - 1) + 1):
+            if node != own:
+                delay(table, state, node, table[rule + FOLLOWING], now + table[rule + LATENCY])
 
 
 @jit
-def update_ready(device, channel, command, bank, now):
+def update_ready(table, state, command, bank, now):
     """Everything that a command issued now says about later commands."""
-    scope = device.scope[command]
-    for level in range(device.node_of.shape[0]):
+    scope = scope_of(table, command)
+    start, end = banks_of(table, command, bank)
+    for level in range(table[T_N_LEVELS]):
         if level <= scope:
-            note_issue(device, channel, device.node_of[level, bank], level, command, now)
+            note_issue(table, state, level, node_of(table, level, bank), command, now)
             if level > 0:
-                hold_siblings(device, channel, bank, level, command, now)
+                hold_siblings(table, state, level, bank, command, now)
         else:
-            start = first_of_scope(device, command, bank)
-            end = start + device.banks_under[scope] - 1
-            for node in range(device.node_of[level, start], device.node_of[level, end] + 1):
-                note_issue(device, channel, node, level, command, now)
+            for node in range(node_of(table, level, start), node_of(table, level, end - 1) + 1):
+                note_issue(table, state, level, node, command, now)
 
 
 @jit
-def change_banks(device, control, channel, command, bank, row):
+def change_banks(table, state, command, bank, row):
     """Open or close what a command opens or closes."""
-    role = device.role
-    if command == role[ACT]:
-        device.open_row[channel, bank] = row if role[ACT2] < 0 else ACTIVATING
-    elif command == role[ACT2]:
-        device.open_row[channel, bank] = row
-    elif command == role[PRE] or command == role[PRE_ALL] or command == role[RDA] or command == role[WRA]:
-        start = first_of_scope(device, command, bank)
-        for closed in range(start, start + device.banks_under[device.scope[command]]):
-            device.open_row[channel, closed] = CLOSED
-            control.columns[channel, closed] = 0
-            control.closing[channel, closed] = 0
+    if command == table[ACT]:
+        state[bank_at(table, bank) + OPEN_ROW] = row if table[ACT2] < 0 else ACTIVATING
+    elif command == table[ACT2]:
+        state[bank_at(table, bank) + OPEN_ROW] = row
+    elif command == table[PRE] or command == table[PRE_ALL] or command == table[RDA] or command == table[WRA]:
+        start, end = banks_of(table, command, bank)
+        for closed in range(start, end):
+            at = bank_at(table, closed)
+            state[at + OPEN_ROW] = CLOSED
+            state[at + COLUMNS] = 0
+            state[at + CLOSING] = 0
 
 
 @jit
-def any_open(device, channel, command, bank):
+def any_open(table, state, command, bank):
     """Whether a bank in the command's scope is not closed."""
-    start = first_of_scope(device, command, bank)
-    for other in range(start, start + device.banks_under[device.scope[command]]):
-        if device.open_row[channel, other] != CLOSED:
+    start, end = banks_of(table, command, bank)
+    for other in range(start, end):
+        if open_row(table, state, other) != CLOSED:
             return True
     return False
 
@@ -126,4 +184,4 @@ def any_open(device, channel, command, bank):
 @jit
 def mix(digest, value):
     """One step of the command stream's 64-bit digest (FNV-1a over whole words)."""
-    return (digest ^ np.uint64(value)) * FNV_PRIME
+    return np.int64((np.uint64(digest) ^ np.uint64(value)) * FNV_PRIME)

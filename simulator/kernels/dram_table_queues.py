@@ -1,140 +1,156 @@
-"""Queues of the table-driven controller: requests taken from the front end, maintenance, reads that are finished."""
+"""Queues of the table-driven controller: requests taken from the front end, maintenance, reads under way."""
 
 from simulator.kernels.dram_table_state import (
+    ADDRESS,
+    ARRIVE_CYC,
+    CHANNEL,
     COALESCED,
+    DEPART_CYC,
     DUE_SIZE,
-    F_DONE,
+    F_ARRIVING,
     F_HEAD,
     F_OUTSTANDING,
     F_STATUS,
     FORWARDED,
+    IS_WRITE,
     LATENCY_SUM,
+    OFFER_CYC,
     OVERFULL,
     READ_QUEUE,
-    S_FE_RATIO,
-    S_READ_QUEUE,
-    S_WINDOW,
-    S_WRITE_QUEUE,
-    W_DUE_HEAD,
-    W_DUE_LENGTH,
-    W_FINISHED_HEAD,
-    W_FINISHED_LENGTH,
+    S_DUE_HEAD,
+    S_DUE_LENGTH,
+    S_LENGTH,
+    S_UNDER_WAY_HEAD,
+    S_UNDER_WAY_LENGTH,
+    T_DUE,
+    T_FE_RATIO,
+    T_N_UNDER_WAY,
+    T_QUEUE_SIZE,
+    T_QUEUES,
+    T_READ_LATENCY,
+    T_READ_QUEUE,
+    T_UNDER_WAY,
+    T_WINDOW,
+    T_WRITE_QUEUE,
     WRITE_QUEUE,
     jit,
 )
 
 
 @jit
-def append(control, channel, queue, request):
+def entry_at(table, queue, place):
+    """Where the state keeps a queue's entry."""
+    return table[T_QUEUES] + queue * table[T_QUEUE_SIZE] + place
+
+
+@jit
+def append(table, state, queue, request):
     """Put a request at a queue's end."""
-    control.entries[channel, queue, control.length[channel, queue]] = request
-    control.length[channel, queue] += 1
+    state[entry_at(table, queue, state[S_LENGTH + queue])] = request
+    state[S_LENGTH + queue] += 1
 
 
 @jit
-def remove(control, channel, queue, place):
-    """Take the entry at a place out of a queue; those behind it close up."""
-    control.length[channel, queue] -= 1
-    for k in range(place, control.length[channel, queue]):
-        control.entries[channel, queue, k] = control.entries[channel, queue, k + 1]
+def remove(table, state, queue, place):
+    """Take an entry out of a queue; those behind it close up."""
+    state[S_LENGTH + queue] -= 1
+    for k in range(place, state[S_LENGTH + queue]):
+        at = entry_at(table, queue, k)
+        state[at] = state[at + 1]
 
 
 @jit
-def push_due(control, channel, command, bank):
-    """Ask for a maintenance command; served strictly in this order."""
-    word = control.word[channel]
-    if word[W_DUE_LENGTH] == DUE_SIZE:
-        control.front[F_STATUS] = OVERFULL
+def push_due(table, state, front, command, bank):
+    """Ask for a maintenance command; they are served strictly in this order."""
+    if state[S_DUE_LENGTH] == DUE_SIZE:
+        front[F_STATUS] = OVERFULL
         return
-    place = (word[W_DUE_HEAD] + word[W_DUE_LENGTH]) % DUE_SIZE
-    control.due[channel, place, 0] = command
-    control.due[channel, place, 1] = bank
-    word[W_DUE_LENGTH] += 1
+    at = table[T_DUE] + 2 * ((state[S_DUE_HEAD] + state[S_DUE_LENGTH]) % DUE_SIZE)
+    state[at] = command
+    state[at + 1] = bank
+    state[S_DUE_LENGTH] += 1
 
 
 @jit
-def pop_due(control, channel):
+def first_due(table, state):
+    """Command and bank at the head of the maintenance queue."""
+    at = table[T_DUE] + 2 * state[S_DUE_HEAD]
+    return state[at], state[at + 1]
+
+
+@jit
+def pop_due(state):
     """Drop the head of the maintenance queue."""
-    word = control.word[channel]
-    word[W_DUE_HEAD] = (word[W_DUE_HEAD] + 1) % DUE_SIZE
-    word[W_DUE_LENGTH] -= 1
+    state[S_DUE_HEAD] = (state[S_DUE_HEAD] + 1) % DUE_SIZE
+    state[S_DUE_LENGTH] -= 1
 
 
 @jit
-def push_finished(control, traffic, channel, request, depart_cyc):
+def await_data(table, state, requests, front, request, depart_cyc):
     """A read's data will be there at `depart_cyc`."""
-    traffic.depart_cyc[request] = depart_cyc
-    word = control.word[channel]
-    size = control.finished.shape[1]
-    control.finished[channel, (word[W_FINISHED_HEAD] + word[W_FINISHED_LENGTH]) % size] = request
-    word[W_FINISHED_LENGTH] += 1
-    control.arriving[depart_cyc % len(control.arriving)] += 1
+    requests[request, DEPART_CYC] = depart_cyc
+    place = (state[S_UNDER_WAY_HEAD] + state[S_UNDER_WAY_LENGTH]) % table[T_N_UNDER_WAY]
+    state[table[T_UNDER_WAY] + place] = request
+    state[S_UNDER_WAY_LENGTH] += 1
+    front[F_ARRIVING + depart_cyc % (table[T_READ_LATENCY] + 2)] += 1
 
 
 @jit
-def take_finished(control, traffic, channel, now):
+def take_finished(table, state, requests, now):
     """Count reads whose data is there, from the head only: a forwarded read waits behind an earlier one."""
-    word = control.word[channel]
-    size = control.finished.shape[1]
-    while word[W_FINISHED_LENGTH] > 0:
-        request = control.finished[channel, word[W_FINISHED_HEAD]]
-        if traffic.depart_cyc[request] > now:
+    while state[S_UNDER_WAY_LENGTH] > 0:
+        request = state[table[T_UNDER_WAY] + state[S_UNDER_WAY_HEAD]]
+        if requests[request, DEPART_CYC] > now:
             return
-        control.tally[channel, LATENCY_SUM] += traffic.depart_cyc[request] - traffic.arrive_cyc[request]
-        word[W_FINISHED_HEAD] = (word[W_FINISHED_HEAD] + 1) % size
-        word[W_FINISHED_LENGTH] -= 1
+        state[LATENCY_SUM] += requests[request, DEPART_CYC] - requests[request, ARRIVE_CYC]
+        state[S_UNDER_WAY_HEAD] = (state[S_UNDER_WAY_HEAD] + 1) % table[T_N_UNDER_WAY]
+        state[S_UNDER_WAY_LENGTH] -= 1
 
 
 @jit
-def is_being_written(control, traffic, request):
+def is_being_written(table, state, requests, request):
     """Whether a write to exactly this address waits in the write queue (its row not yet activated for it)."""
-    channel = traffic.channel[request]
-    for k in range(control.length[channel, WRITE_QUEUE]):
-        if traffic.address[control.entries[channel, WRITE_QUEUE, k]] == traffic.address[request]:
+    for k in range(state[S_LENGTH + WRITE_QUEUE]):
+        if requests[state[entry_at(table, WRITE_QUEUE, k)], ADDRESS] == requests[request, ADDRESS]:
             return True
     return False
 
 
 @jit
-def accept(control, traffic, request, tick):
+def accept(table, state, requests, front, request, tick):
     """Offer one request before `tick`: forwarded, coalesced, queued, or refused (returns False)."""
-    channel = traffic.channel[request]
-    traffic.arrive_cyc[request] = tick - 1
-    if is_being_written(control, traffic, request):
-        control.front[F_DONE] += 1
-        if traffic.is_write[request]:
-            control.tally[channel, COALESCED] += 1
+    requests[request, ARRIVE_CYC] = tick - 1
+    is_write = requests[request, IS_WRITE]
+    if is_being_written(table, state, requests, request):
+        if is_write:
+            state[COALESCED] += 1
         else:
-            control.tally[channel, FORWARDED] += 1
-            control.front[F_OUTSTANDING] += 1
-            push_finished(control, traffic, channel, request, tick)
+            state[FORWARDED] += 1
+            front[F_OUTSTANDING] += 1
+            await_data(table, state, requests, front, request, tick)
         return True
-    queue = WRITE_QUEUE if traffic.is_write[request] else READ_QUEUE
-    size = control.setup[S_WRITE_QUEUE] if traffic.is_write[request] else control.setup[S_READ_QUEUE]
-    if control.length[channel, queue] >= size:
+    queue = WRITE_QUEUE if is_write else READ_QUEUE
+    if state[S_LENGTH + queue] >= table[T_WRITE_QUEUE if is_write else T_READ_QUEUE]:
         return False
-    if queue == READ_QUEUE:
-        control.front[F_OUTSTANDING] += 1
-    append(control, channel, queue, request)
+    if not is_write:
+        front[F_OUTSTANDING] += 1
+    append(table, state, queue, request)
     return True
 
 
 @jit
-def offer(control, traffic, tick):
+def offer(table, states, requests, front, tick):
     """The front end's turn before a memory tick: offer requests in order until one is refused or none is due."""
-    front = control.front
-    arrived = (tick - 1) % len(control.arriving)
-    front[F_OUTSTANDING] -= control.arriving[arrived]
-    control.arriving[arrived] = 0
-    n_offers = 1 if tick == 1 else control.setup[S_FE_RATIO]
+    arrived = F_ARRIVING + (tick - 1) % (table[T_READ_LATENCY] + 2)
+    front[F_OUTSTANDING] -= front[arrived]
+    front[arrived] = 0
+    n_offers = 1 if tick == 1 else table[T_FE_RATIO]
     for _ in range(n_offers):
         request = front[F_HEAD]
-        if request == len(traffic.address):
+        if request == len(requests) or requests[request, OFFER_CYC] > tick:
             return
-        if len(traffic.offer_cyc) > 0 and traffic.offer_cyc[request] > tick:
+        if 0 < table[T_WINDOW] <= front[F_OUTSTANDING]:
             return
-        if 0 < control.setup[S_WINDOW] <= front[F_OUTSTANDING]:
-            return
-        if not accept(control, traffic, request, tick):
+        if not accept(table, states[requests[request, CHANNEL]], requests, front, request, tick):
             return
         front[F_HEAD] += 1

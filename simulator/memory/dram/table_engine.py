@@ -9,7 +9,6 @@ from simulator.core.errors import ConfigError, ModelFault
 from simulator.kernels import dram_table_state as state
 from simulator.kernels.dram_table import run_ticks
 from simulator.kernels.dram_table_device import FNV_START
-from simulator.kernels.dram_table_state import Control, Device, Traffic
 from simulator.memory.dram.controller import CommandLog, ControllerConfig, DramTiming, Requests, Tally
 from simulator.memory.dram.spec import DramSpec
 
@@ -26,32 +25,31 @@ REFRESH = {
     "PerBank": state.PER_BANK,
     "HBM34PerBankRefresh": state.STAGGERED_PER_BANK,
 }
+Ints = NDArray[np.int64]
+WIDE = frozenset({"PREab", "REFab", "RFMab"})
 TICKS_PER_CALL = 1 << 16  # between calls an interruption is seen, and the log is taken
 PATIENCE_TICKS = 1 << 20
 
 
-def simulate_table(
-    spec: DramSpec, config: ControllerConfig, requests: Requests, *, log: bool = False
-) -> DramTiming:
+def simulate_table(spec: DramSpec, config: ControllerConfig, requests: Requests, *, log: bool = False) -> DramTiming:
     """Serve requests by the rule rows alone, tick by tick: slow (about a million ticks a second), for any standard.
 
     Raises ConfigError for a refresh manager that this standard cannot have, ModelFault where requests are never served.
     Source: the semantics of Ramulator 2.1, see `simulator.kernels.dram_table`.
     """
     check_controller(spec, config)
-    device = _device(spec, config)
-    control = _control(spec, config, window=requests.window, log_rows=2 * TICKS_PER_CALL if log else 0)
-    traffic = _traffic(requests)
-    pieces: list[list[NDArray[np.int64]]] = [[] for _ in range(config.n_channels)]
-    status = state.RUNNING if len(requests) else state.DRAINED
-    while status == state.RUNNING:
-        status = int(run_ticks(device, control, traffic, TICKS_PER_CALL))
-        for channel in range(config.n_channels if log else 0):
-            pieces[channel].append(control.log[channel, : control.word[channel, state.W_LOGGED]].copy())
-        control.word[:, state.W_LOGGED] = 0
-    if status != state.DRAINED:
-        raise ModelFault(_why_stuck(spec, control, status), remedy="compare refresh intervals with refresh times")
-    return _timing(control, traffic, _command_log(pieces) if log else None)
+    table, n_words = _table(spec, config, window=requests.window, log=log)
+    states = _states(spec, config, table, n_words)
+    asked = _asked(requests)
+    front = _front(spec, len(requests))
+    pieces = [_logged(states, table)]
+    while front[state.F_STATUS] == state.RUNNING:
+        run_ticks(table, states, asked, front, TICKS_PER_CALL)
+        if log:
+            pieces.append(_logged(states, table))
+    if front[state.F_STATUS] != state.DRAINED:
+        raise ModelFault(_why_stuck(spec, states, front), remedy="compare refresh intervals with refresh times")
+    return _timing(spec, table, states, asked, front, _command_log(pieces) if log else None)
 
 
 def check_controller(spec: DramSpec, config: ControllerConfig) -> None:
@@ -81,155 +79,172 @@ def check_controller(spec: DramSpec, config: ControllerConfig) -> None:
         )
 
 
-def _banks_under(spec: DramSpec) -> NDArray[np.int64]:
+def _banks_under(spec: DramSpec) -> Ints:
     """Banks in a node of each level, the channel first."""
-    sizes = np.array((1, *spec.level_sizes), np.int64)
-    return np.asarray(spec.n_banks // np.cumprod(sizes), np.int64)
+    return np.asarray(spec.n_banks // np.cumprod((1, *spec.level_sizes)), np.int64)
 
 
-def _roles(spec: DramSpec) -> NDArray[np.int64]:
-    """Index of the command that plays each role, -1 where the standard has none; ACT1 plays ACT."""
-    index = {name: k for k, name in enumerate(spec.commands)}
-    if "ACT1" in index:
-        index["ACT"] = index["ACT1"]
-    return np.array([index.get(name, -1) for name in ROLES], np.int64)
-
-
-def _device(spec: DramSpec, config: ControllerConfig) -> Device:
+def _tree(spec: DramSpec) -> dict[int, Ints]:
+    """Regions of the table that hold the device: its levels, nodes and rules."""
     under = _banks_under(spec)
     n_levels, n_commands = len(under), len(spec.commands)
-    nodes = spec.n_banks // under
-    first_node = np.cumsum(nodes) - nodes
-    node_of = first_node[:, None] + np.arange(spec.n_banks, dtype=np.int64)[None, :] // under[:, None]
-    rules = np.ascontiguousarray(spec.rules, np.int64)
-    rules = rules[np.lexsort((rules[:, state.PRECEDING], rules[:, state.LEVEL]))]
+    n_nodes = spec.n_banks // under
+    first_node = np.cumsum(n_nodes) - n_nodes
+    node = first_node[:, None] + np.arange(spec.n_banks)[None, :] // under[:, None]
+    scope = [spec.refresh_level if name in WIDE else n_levels - 1 for name in spec.commands]
+    rules = spec.rules[np.lexsort((spec.rules[:, state.PRECEDING], spec.rules[:, state.LEVEL]))]
     key = rules[:, state.LEVEL] * n_commands + rules[:, state.PRECEDING]
-    keys = np.arange(n_levels * n_commands, dtype=np.int64).reshape(n_levels, n_commands)
-    wide = {"PREab", "REFab", "RFMab"}
-    scope = np.array([spec.refresh_level if name in wide else n_levels - 1 for name in spec.commands], np.int64)
-    window = int(rules[:, state.WINDOW].max(initial=1))
-    shape = (config.n_channels, int(nodes.sum()), n_commands)
-    return Device(
-        rules=rules,
-        rules_from=np.searchsorted(key, keys, "left").astype(np.int64),
-        rules_to=np.searchsorted(key, keys, "right").astype(np.int64),
-        node_of=np.ascontiguousarray(node_of),
-        banks_under=under,
-        scope=scope,
-        role=_roles(spec),
-        ready=np.zeros(shape, np.int64),
-        recent=np.zeros((*shape, window), np.int64),
-        n_recent=np.zeros(shape, np.int64),
-        open_row=np.full((config.n_channels, spec.n_banks), state.CLOSED, np.int64),
-    )
-
-
-def _setup(spec: DramSpec, config: ControllerConfig) -> NDArray[np.int64]:
-    timing, per_ck = spec.timing, spec.ticks_per_ck
-    refi = timing.get("n_refi" if config.refresh == "AllBank" else "n_refipb", 0) * per_ck
-    burst = timing.get("n_bl_min", timing.get("n_bl", 0)) + timing.get("n_wckpst", 0)
-    words = {
-        state.S_CONTROLLER: CONTROLLERS[spec.controller],
-        state.S_REFRESH: REFRESH[config.refresh],
-        state.S_ROW_HIT_FIRST: config.scheduler == "FRFCFSRowHit",
-        state.S_CLOSED_ROWS: config.row_policy == "closed",
-        state.S_ROW_CAP: config.row_cap,
-        state.S_READ_QUEUE: config.read_queue,
-        state.S_WRITE_QUEUE: config.write_queue,
-        state.S_WRITE_ON_AT: config.write_on_at,
-        state.S_WRITE_OFF_AT: config.write_off_at,
-        state.S_FE_RATIO: config.fe_ratio,
-        state.S_READ_LATENCY: spec.read_latency,
-        state.S_REFI: refi,
-        state.S_RFC_BANK: timing.get("n_rfcpb", 0) * per_ck,
-        state.S_RANK_LEVEL: spec.refresh_level,
-        state.S_SET_LEVEL: spec.level_index("stack_id") if "stack_id" in spec.levels else spec.refresh_level,
-        state.S_WCK_ALWAYS_ON: config.wck_always_on,
-        state.S_SYNC_READ: (timing.get("n_cl", 0) + burst) * per_ck,
-        state.S_SYNC_WRITE: (timing.get("n_cwl", 0) + burst) * per_ck,
-        state.S_ACT2_WITHIN: timing.get("n_aad", 0) * per_ck,
-        state.S_PATIENCE: PATIENCE_TICKS + 64 * int(np.abs(spec.rules[:, state.LATENCY]).max(initial=1)),
+    keys = np.arange(n_levels * n_commands)
+    span = np.stack([np.searchsorted(key, keys, "left"), np.searchsorted(key, keys, "right")], axis=1)
+    return {
+        state.T_SCOPE: np.array(scope),
+        state.T_BANKS_UNDER: under,
+        state.T_NODE: node.ravel(),
+        state.T_SPAN: span.ravel(),
+        state.T_RULES: rules.ravel(),
     }
-    setup = np.zeros(state.N_SETUP, np.int64)
-    setup[list(words)] = list(words.values())
-    return setup
 
 
-def _control(spec: DramSpec, config: ControllerConfig, *, window: int, log_rows: int) -> Control:
-    n_channels, n_banks = config.n_channels, spec.n_banks
-    setup = _setup(spec, config)
-    setup[state.S_WINDOW] = window
-    word = np.zeros((n_channels, state.N_WORDS), np.int64)
-    word[:, [state.W_SYNCED, state.W_ACTIVATING, state.W_PAIR_EDGE]] = -1
-    word[:, state.W_BACKLOG_NEXT] = n_banks  # no backlog
-    word[:, state.W_REFRESH_NEXT] = setup[state.S_REFI]
-    front = np.zeros(state.N_FRONT, np.int64)
-    front[state.F_STOP] = -1
-    n_sets = n_banks // int(_banks_under(spec)[setup[state.S_SET_LEVEL]])
-    queue_size = max(config.read_queue, config.write_queue, n_banks)
-    # A read under way was issued, or forwarded behind one issued, within the last `read_latency` ticks.
-    n_under_way = (spec.read_latency + 2) * (config.fe_ratio + 1)
-    return Control(
-        setup=setup,
-        entries=np.zeros((n_channels, 3, queue_size), np.int64),
-        length=np.zeros((n_channels, 3), np.int64),
-        active=np.full((n_channels, n_banks), -1, np.int64),
-        columns=np.zeros((n_channels, n_banks), np.int64),
-        closing=np.zeros((n_channels, n_banks), np.int64),
-        due=np.zeros((n_channels, state.DUE_SIZE, 2), np.int64),
-        finished=np.zeros((n_channels, n_under_way), np.int64),
-        pushed=np.zeros((n_channels, n_sets, 2), np.int64),
-        word=word,
-        front=front,
-        arriving=np.zeros(spec.read_latency + 2, np.int64),
-        tally=np.zeros((n_channels, state.N_TALLY), np.int64),
-        stop_tally=np.zeros((n_channels, state.N_TALLY), np.int64),
-        n_commands=np.zeros((n_channels, len(spec.commands)), np.int64),
-        digest=np.full(n_channels, FNV_START, np.uint64),
-        log=np.zeros((n_channels, log_rows, 4), np.int64),
-    )
+def _roles(spec: DramSpec) -> list[int]:
+    """Index of the command that plays each role, -1 where the standard has none; ACT1 plays ACT."""
+    index = {name: k for k, name in enumerate(spec.commands)}
+    index.setdefault("ACT", index.get("ACT1", -1))
+    return [index.get(name, -1) for name in ROLES]
 
 
-def _traffic(requests: Requests) -> Traffic:
-    n = len(requests)
+def _setup(spec: DramSpec, config: ControllerConfig) -> dict[int, int]:
+    """Words of the table that say how the controller is set up."""
+    timing, per_ck = spec.timing, spec.ticks_per_ck
+    burst = timing.get("n_bl_min", timing.get("n_bl", 0)) + timing.get("n_wckpst", 0)
+    return {
+        state.T_CONTROLLER: CONTROLLERS[spec.controller],
+        state.T_REFRESH: REFRESH[config.refresh],
+        state.T_ROW_HIT_FIRST: config.scheduler == "FRFCFSRowHit",
+        state.T_CLOSED_ROWS: config.row_policy == "closed",
+        state.T_ROW_CAP: config.row_cap,
+        state.T_READ_QUEUE: config.read_queue,
+        state.T_WRITE_QUEUE: config.write_queue,
+        state.T_WRITE_ON_AT: config.write_on_at,
+        state.T_WRITE_OFF_AT: config.write_off_at,
+        state.T_FE_RATIO: config.fe_ratio,
+        state.T_READ_LATENCY: spec.read_latency,
+        state.T_REFI: timing.get("n_refi" if config.refresh == "AllBank" else "n_refipb", 0) * per_ck,
+        state.T_RFC_BANK: timing.get("n_rfcpb", 0) * per_ck,
+        state.T_RANK_LEVEL: spec.refresh_level,
+        state.T_SET_LEVEL: spec.level_index("stack_id") if "stack_id" in spec.levels else spec.refresh_level,
+        state.T_WCK_ALWAYS_ON: config.wck_always_on,
+        state.T_SYNC_READ: (timing.get("n_cl", 0) + burst) * per_ck,
+        state.T_SYNC_WRITE: (timing.get("n_cwl", 0) + burst) * per_ck,
+        state.T_ACT2_WITHIN: timing.get("n_aad", 0) * per_ck,
+        state.T_PATIENCE: PATIENCE_TICKS + 64 * int(np.abs(spec.rules[:, state.LATENCY]).max(initial=1)),
+        state.T_N_LEVELS: 1 + len(spec.levels),
+        state.T_N_BANKS: spec.n_banks,
+        state.T_N_COMMANDS: len(spec.commands),
+        state.T_N_RECENT: int(spec.rules[:, state.WINDOW].max(initial=1)),
+        # A read under way was issued, or forwarded behind one issued, within the last `read_latency` ticks.
+        state.T_N_UNDER_WAY: (spec.read_latency + 2) * (config.fe_ratio + 1),
+        state.T_QUEUE_SIZE: max(config.read_queue, config.write_queue, spec.n_banks),
+    }
 
-    def whole(column: NDArray[np.generic]) -> NDArray[np.int64]:
-        return np.ascontiguousarray(column, np.int64)
 
-    return Traffic(
-        address=whole(requests.address),
-        is_write=np.ascontiguousarray(requests.is_write, np.uint8),
-        channel=whole(requests.channel),
-        bank=whole(requests.bank),
-        row=whole(requests.row),
-        offer_cyc=whole(requests.offer_cyc),
-        arrive_cyc=np.zeros(n, np.int64),
-        depart_cyc=np.full(n, -1, np.int64),
-        issue_cyc=np.full(n, -1, np.int64),
-        counted=np.zeros(n, np.uint8),
-    )
+def _table(spec: DramSpec, config: ControllerConfig, *, window: int, log: bool) -> tuple[Ints, int]:
+    """The kernel's table, and how many words a channel's state has."""
+    table = np.zeros(state.N_TABLE, np.int64)
+    table[: state.N_ROLES] = _roles(spec)
+    for word, value in _setup(spec, config).items():
+        table[word] = value
+    table[state.T_WINDOW] = window
+    table[state.T_LOGS] = log
+    end = state.N_TABLE
+    regions = _tree(spec)
+    for word, region in regions.items():
+        table[word] = end
+        end += len(region)
+    n_nodes = int((spec.n_banks // _banks_under(spec)).sum())
+    sizes = {
+        state.T_HISTORY: n_nodes * len(spec.commands) * (2 + int(table[state.T_N_RECENT])),
+        state.T_BANKS: spec.n_banks * state.N_BANK,
+        state.T_QUEUES: state.N_QUEUES * int(table[state.T_QUEUE_SIZE]),
+        state.T_DUE: 2 * state.DUE_SIZE,
+        state.T_UNDER_WAY: int(table[state.T_N_UNDER_WAY]),
+        state.T_ROUNDS: 2 * spec.n_banks,
+        state.T_COUNTS: len(spec.commands),
+        state.T_LOG: 2 * TICKS_PER_CALL * state.N_LOG if log else 0,
+    }
+    n_words = state.N_STATE
+    for word, size in sizes.items():
+        table[word] = n_words
+        n_words += size
+    return np.concatenate([table, *regions.values()]).astype(np.int64), n_words
 
 
-def _why_stuck(spec: DramSpec, control: Control, status: int) -> str:
-    tick = int(control.front[state.F_NOW])
-    due = control.word[:, state.W_DUE_LENGTH].tolist()
-    if status == state.OVERFULL:
+def _states(spec: DramSpec, config: ControllerConfig, table: Ints, n_words: int) -> Ints:
+    """Every channel before its first tick: all banks closed, nothing restricted, nothing queued."""
+    states = np.zeros((config.n_channels, n_words), np.int64)
+    states[:, [state.S_SYNCED, state.S_ACTIVATING, state.S_PAIR_EDGE]] = -1
+    states[:, state.S_BACKLOG_RANK] = spec.n_banks  # no backlog
+    states[:, state.S_REFRESH_NEXT] = table[state.T_REFI]
+    states[:, state.S_DIGEST] = FNV_START.astype(np.int64)
+    first = table[state.T_BANKS]
+    for word, value in ((state.OPEN_ROW, state.CLOSED), (state.WAITING, -1)):
+        states[:, first + word : first + spec.n_banks * state.N_BANK : state.N_BANK] = value
+    return states
+
+
+def _asked(requests: Requests) -> Ints:
+    """What is asked, and that nothing has come of it yet."""
+    asked = np.zeros((len(requests), state.N_REQUEST), np.int64)
+    for word, column in (
+        (state.ADDRESS, requests.address),
+        (state.IS_WRITE, requests.is_write),
+        (state.CHANNEL, requests.channel),
+        (state.BANK, requests.bank),
+        (state.ROW, requests.row),
+        (state.OFFER_CYC, requests.offer_cyc if len(requests.offer_cyc) else 0),
+        (state.DEPART_CYC, -1),
+        (state.ISSUE_CYC, -1),
+    ):
+        asked[:, word] = column
+    return asked
+
+
+def _front(spec: DramSpec, n_requests: int) -> Ints:
+    front = np.zeros(state.F_ARRIVING + spec.read_latency + 2, np.int64)
+    front[state.F_STOP] = -1 if n_requests else 0
+    front[state.F_STATUS] = state.RUNNING if n_requests else state.DRAINED
+    return front
+
+
+def _why_stuck(spec: DramSpec, states: Ints, front: Ints) -> str:
+    tick = int(front[state.F_NOW])
+    due = states[:, state.S_DUE_LENGTH].tolist()
+    if front[state.F_STATUS] == state.OVERFULL:
         return f"{spec.standard}: refresh is asked for faster than it can be served (tick {tick}, waiting {due})"
-    queues = control.length.tolist()
+    queues = states[:, state.S_LENGTH : state.S_LENGTH + state.N_QUEUES].tolist()
     return (
-        f"{spec.standard}: requests wait and none is served (tick {tick}; per channel reads, writes, activated: {queues}; "
-        f"refreshes waiting: {due})"
+        f"{spec.standard}: requests wait and none is served (tick {tick}; per channel reads, writes, activated: "
+        f"{queues}; refreshes waiting: {due})"
     )
 
 
-def _tally(words: NDArray[np.int64]) -> Tally:
+def _tally(words: Ints) -> Tally:
     return Tally(*(int(total) for total in words.sum(axis=0)))
 
 
-def _command_log(pieces: list[list[NDArray[np.int64]]]) -> CommandLog:
-    none = np.empty((0, 4), np.int64)
-    channels = [np.concatenate([none, *parts]) for parts in pieces]
-    rows = np.concatenate([none, *channels])
+def _logged(states: Ints, table: Ints) -> list[Ints]:
+    """Take what each channel has logged since the last call."""
+    start = int(table[state.T_LOG])
+    lengths = states[:, state.S_LOGGED].tolist()
+    states[:, state.S_LOGGED] = 0
+    return [
+        channel[start : start + length * state.N_LOG].reshape(length, state.N_LOG).copy()
+        for channel, length in zip(states, lengths, strict=True)
+    ]
+
+
+def _command_log(pieces: list[list[Ints]]) -> CommandLog:
+    channels = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    rows = np.concatenate(channels)
     return CommandLog(
         cyc=rows[:, 0].copy(),
         command=rows[:, 1].astype(np.int16),
@@ -239,17 +254,18 @@ def _command_log(pieces: list[list[NDArray[np.int64]]]) -> CommandLog:
     )
 
 
-def _timing(control: Control, traffic: Traffic, log: CommandLog | None) -> DramTiming:
-    has_data = traffic.depart_cyc >= 0
-    digest = np.bitwise_xor.reduce(control.digest)
+def _timing(spec: DramSpec, table: Ints, states: Ints, asked: Ints, front: Ints, log: CommandLog | None) -> DramTiming:
+    depart_cyc, arrive_cyc = asked[:, state.DEPART_CYC], asked[:, state.ARRIVE_CYC]
+    counts = int(table[state.T_COUNTS])
+    digests = states[:, state.S_DIGEST].astype(np.uint64)
     return DramTiming(
-        cycles=max(int(control.front[state.F_STOP]), 0),
-        drain_cycles=int(control.front[state.F_NOW]),
-        at_stop=_tally(control.stop_tally),
-        at_drain=_tally(control.tally),
-        commands=control.n_commands.sum(axis=0),
-        digest=int(digest),
-        latency_cyc=np.where(has_data, traffic.depart_cyc - traffic.arrive_cyc, -1).astype(np.int32),
-        issue_cyc=traffic.issue_cyc,
+        cycles=int(front[state.F_STOP]),
+        drain_cycles=int(front[state.F_NOW]),
+        at_stop=_tally(states[:, state.STOP_TALLY : state.STOP_TALLY + state.N_TALLY]),
+        at_drain=_tally(states[:, : state.N_TALLY]),
+        commands=states[:, counts : counts + len(spec.commands)].sum(axis=0),
+        digest=int(np.bitwise_xor.reduce(digests)),
+        latency_cyc=np.where(depart_cyc >= 0, depart_cyc - arrive_cyc, -1).astype(np.int32),
+        issue_cyc=asked[:, state.ISSUE_CYC].copy(),
         log=log,
     )
