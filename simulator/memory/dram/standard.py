@@ -13,6 +13,7 @@ from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError
 from simulator.core.spelling import did_you_mean
 from simulator.memory.dram.derived import Accounting, DerivedCase, derive
+from simulator.memory.dram.mapping import compile_map
 from simulator.memory.dram.organisation import Organisation, Shape, shaped
 from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.dram.rules import DramRule, command_set, resolved_rules
@@ -37,7 +38,7 @@ class DramPart(BaseModel):
     org: str
     timing: str
     n_channels: PositiveInt = 1
-    rank: PositiveInt = 1
+    rank: PositiveInt | None = None
     mapper: str = "RoBaRaCoCh"
     channel_bit: PositiveInt | None = None
     refresh: Refresh = "AllBank"
@@ -83,7 +84,7 @@ class DramPart(BaseModel):
     @model_validator(mode="after")
     def _resolves(self) -> DramPart:
         try:
-            resolve(self)
+            compile_map(resolve(self), self.mapper, self.n_channels)
         except PartRefusal as refusal:
             refusal.raise_at_place()
         return self
@@ -139,6 +140,8 @@ def resolve(part: DramPart) -> DramSpec:
         * organisation.channel_width_bits
         // 8,
         accounting=part.accounting,
+        address_maps=part.address_maps,
+        channel_bit=part.channel_bit,
     )
 
 
