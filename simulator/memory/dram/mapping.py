@@ -82,7 +82,8 @@ def compile_map(spec: DramSpec, mapper: str, n_channels: int) -> AddressMap:
     layout, *folds = [clause.strip() for clause in spec.address_maps[mapper].split(";")]
     items = _items(layout, key)
     widths = _widths(spec, n_channels, items[0][0])
-    fields = _laid_out(items, widths, _power(spec.tx_bytes, ("prefetch",), "bytes in a burst"), key)
+    width_key: KeyPath = ("organisations", spec.organisation, "channel_width_bits")
+    fields = _laid_out(items, widths, _power(spec.tx_bytes, width_key, "bytes in a burst"), key)
     if spec.channel_bit is not None:
         _move_channel(fields, spec.channel_bit, spec.tx_bytes.bit_length() - 1)
     for fold in folds:

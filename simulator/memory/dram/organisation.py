@@ -75,6 +75,8 @@ def shaped(
         )
     if organisation.channel_width_bits * burst_words % 8:
         raise PartRefusal(
-            (*key, "channel_width_bits"), "a burst is no whole number of bytes", remedy="choose a multiple of 8 bits"
+            (*key, "channel_width_bits"),
+            "the bytes of a burst are no whole number",
+            remedy="choose a multiple of 8 bits",
         )
     return Shape(organisation, tuple(levels), sizes)
