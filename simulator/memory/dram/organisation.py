@@ -48,9 +48,12 @@ class Shape:
 
 
 def shaped(
-    name: str, organisations: Mapping[str, Organisation], levels: Sequence[str], rank: int, burst_words: int
+    name: str, organisations: Mapping[str, Organisation], levels: Sequence[str], rank: int | None, burst_words: int
 ) -> Shape:
-    """The organisation of that name with `rank` ranks. Raises PartRefusal, at its key, for what cannot be built."""
+    """The organisation of that name, with `rank` ranks where it is not None.
+
+    Raises PartRefusal, at its key, for what cannot be built.
+    """
     if name not in organisations:
         raise PartRefusal(("org",), f"unknown organisation {name!r}", remedy=did_you_mean(name, organisations))
     organisation = organisations[name]
@@ -61,9 +64,9 @@ def shaped(
     for level in levels:
         if level not in organisation.sizes:
             raise PartRefusal((*key, "sizes"), f"lacks the level {level!r}", remedy=f"say how many: {level}: 1")
-    if rank != 1 and "rank" not in levels:
+    if rank not in (None, 1) and "rank" not in levels:
         raise PartRefusal(("rank",), f"{rank} ranks, but this standard has none", remedy="set rank to 1")
-    sizes = tuple(rank if level == "rank" and rank != 1 else organisation.sizes[level] for level in levels)
+    sizes = tuple(rank if level == "rank" and rank else organisation.sizes[level] for level in levels)
     if organisation.n_columns % burst_words:
         raise PartRefusal(
             (*key, "n_columns"),
@@ -72,6 +75,8 @@ def shaped(
         )
     if organisation.channel_width_bits * burst_words % 8:
         raise PartRefusal(
-            (*key, "channel_width_bits"), "a burst is no whole number of bytes", remedy="choose a multiple of 8 bits"
+            (*key, "channel_width_bits"),
+            "the bytes of a burst are no whole number",
+            remedy="choose a multiple of 8 bits",
         )
     return Shape(organisation, tuple(levels), sizes)

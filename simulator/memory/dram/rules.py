@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -61,16 +61,13 @@ def command_set(
     ticks_per_ck: int,
 ) -> CommandSet:
     """Check a standard's commands. `slots` is their length on the bus in clocks (1 where not named)."""
-    for table, names in (("command_slots", slots), *(("buses", bus) for bus in buses)):
+    named: list[tuple[KeyPath, Iterable[str]]] = [(("command_slots", name), [name]) for name in slots]
+    named += [(("buses", number), bus) for number, bus in enumerate(buses)]
+    named += [(("command_groups", group), names) for group, names in groups.items()]
+    for key, names in named:
         for name in names:
             if name not in commands:
-                raise PartRefusal((table,), f"unknown command {name!r}", remedy=did_you_mean(name, commands))
-    for group, names in groups.items():
-        for name in names:
-            if name not in commands:
-                raise PartRefusal(
-                    ("command_groups", group), f"unknown command {name!r}", remedy=did_you_mean(name, commands)
-                )
+                raise PartRefusal(key, f"unknown command {name!r}", remedy=did_you_mean(name, commands))
     on_buses = [name for bus in buses for name in bus]
     if buses and sorted(on_buses) != sorted(commands):
         raise PartRefusal(("buses",), "a command is on no bus, or on two", remedy="name every command once")

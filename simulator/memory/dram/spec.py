@@ -21,6 +21,7 @@ class DramSpec:
     `rules` int64[k, 6]: level (0 the channel, i + 1 `levels[i]`), preceding, following (places in `commands`), latency
     in ticks after the slot correction, window, sibling; `rule_names` names each row. `read_latency` in ticks.
     `tick_ps` is the whole number that the published reference counts with, `tick_period_ps` the exact period.
+    `address_maps` are the standard's, by name; `channel_bit` moves the channel's bits to that bit of the address.
     `refresh_level` is the level that one all-bank refresh covers (0 the channel). `refuses_beyond_capacity` tells
     whether addresses past the end are an error (corrected accounting) or come round again (published).
     """
@@ -54,6 +55,8 @@ class DramSpec:
     refresh_level: int
     capacity_bytes: int
     accounting: Literal["published", "corrected"]
+    address_maps: dict[str, str]
+    channel_bit: int | None
 
     @property
     def refuses_beyond_capacity(self) -> bool:

@@ -13,10 +13,12 @@ from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError
 from simulator.core.spelling import did_you_mean
 from simulator.memory.dram.derived import Accounting, DerivedCase, derive
+from simulator.memory.dram.mapping import compile_map
 from simulator.memory.dram.organisation import Organisation, Shape, shaped
 from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.dram.rules import DramRule, command_set, resolved_rules
 from simulator.memory.dram.spec import Controller, DramSpec
+from simulator.memory.dram.timing_checks import check_refresh, check_timing
 from simulator.memory.timing import latency_cyc
 
 __all__ = ["DramPart", "DramSpec", "resolve"]
@@ -37,7 +39,7 @@ class DramPart(BaseModel):
     org: str
     timing: str
     n_channels: PositiveInt = 1
-    rank: PositiveInt = 1
+    rank: PositiveInt | None = None
     mapper: str = "RoBaRaCoCh"
     channel_bit: PositiveInt | None = None
     refresh: Refresh = "AllBank"
@@ -83,7 +85,7 @@ class DramPart(BaseModel):
     @model_validator(mode="after")
     def _resolves(self) -> DramPart:
         try:
-            resolve(self)
+            compile_map(resolve(self), self.mapper, self.n_channels)
         except PartRefusal as refusal:
             refusal.raise_at_place()
         return self
@@ -139,6 +141,8 @@ def resolve(part: DramPart) -> DramSpec:
         * organisation.channel_width_bits
         // 8,
         accounting=part.accounting,
+        address_maps=part.address_maps,
+        channel_bit=part.channel_bit,
     )
 
 
@@ -168,6 +172,10 @@ def _timing(part: DramPart, shape: Shape) -> dict[str, int]:
         if name not in known:
             raise PartRefusal(("overrides", name), f"unknown timing {name!r}", remedy=did_you_mean(name, known))
         timing[name] = value
+    check_timing(timing, part.timing, part.overrides, preset, part.ticks_per_ck)
+    check_refresh(
+        timing, part.refresh, part.standard, part.commands, part.levels, (part.timing, part.overrides, preset)
+    )
     return timing
 
 
