@@ -1,0 +1,295 @@
+"""The event-driven DRAM controller: the results of walking every tick, without the ticks in which nothing can happen.
+
+Channels meet only in the front end, which offers requests in order. So each channel is taken forward on its own, up to
+the tick before which it is offered its next request, or until it has room for it.
+Source: the semantics of Ramulator 2.1 (commit c5b1c3a, MIT), studied and told in own words; equal to it command by command.
+"""
+
+from simulator.kernels.dram_event_advance import SPARE_LOG, advance_one_bus, advance_split, advance_two_buses
+from simulator.kernels.dram_event_queues import enqueue, is_being_written
+from simulator.kernels.dram_event_serve import finish_read
+from simulator.kernels.dram_event_state import (
+    ACTIVATING_SLOT,
+    ACTIVE,
+    BASE_MASK,
+    CLK,
+    COALESCED,
+    DIGEST,
+    DONE,
+    DUE,
+    DUE_NEXT,
+    F_CHANNEL,
+    F_DRAINED,
+    F_FLYING,
+    F_LIMIT,
+    F_LOGGED,
+    F_NEXT,
+    F_PHASE,
+    F_STATUS,
+    F_STOP,
+    F_TICK,
+    F_UNISSUED,
+    F_USED,
+    F_WAIT,
+    FINISHED,
+    FORWARDED,
+    FREE,
+    HEAD,
+    HIT,
+    KEY,
+    LAST,
+    LAST_COLUMN,
+    LATENCY_SUM,
+    LONG_AGO,
+    N_FREE,
+    N_READ,
+    N_RULED,
+    N_TALLY,
+    NEVER,
+    NIL,
+    NO_WAIT,
+    NONE,
+    ONE_BUS,
+    OPEN,
+    ORDER,
+    OTHER,
+    PENDING,
+    RECENT,
+    RING,
+    RING_SIZE,
+    RUNNING,
+    SPLIT_ACTIVATE,
+    STRIDE,
+    SYNCED,
+    T_CONTROLLER,
+    T_FE_RATIO,
+    T_READ_LATENCY,
+    T_READ_QUEUE,
+    T_REFI,
+    T_REFRESH,
+    T_WINDOW,
+    TAIL,
+    TALLY,
+    WAIT_DRAINED,
+    WORDS,
+    inlined,
+    jit,
+)
+
+# phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick, drain,
+# and reach the last column's tick
+OFFERING, FLYING, STOPPING, DRAINING, SETTLING = range(5)
+FNV_START = -3750763034362895579  # 14695981039346656037 as a signed word
+
+
+@jit
+def reset(state, n_channels, table):
+    """All banks closed, all queues empty. `state` is zero."""
+    for channel in range(n_channels):
+        base = channel * WORDS
+        for lane in range(STRIDE):
+            state[base + OPEN + lane] = -1
+            state[base + ACTIVE + lane] = NIL
+            for k in range(4):
+                state[base + ORDER + k * STRIDE + lane] = NONE
+            for k in range(2):
+                state[base + HEAD + k * STRIDE + lane] = NIL
+                state[base + TAIL + k * STRIDE + lane] = NIL
+                state[base + HIT + k * STRIDE + lane] = NIL
+                state[base + OTHER + k * STRIDE + lane] = NIL
+            for k in range(N_RULED):
+                state[base + LAST + k * STRIDE + lane] = LONG_AGO
+        for rank in range(16):
+            for k in range(4):
+                state[base + RECENT + rank * 8 + k] = LONG_AGO
+        for slot in range(NIL):
+            state[base + FREE + slot] = NIL - 1 - slot
+        state[base + N_FREE] = NIL
+        state[base + KEY + NIL] = NONE
+        state[base + DIGEST] = FNV_START
+        state[base + SYNCED] = -1
+        state[base + ACTIVATING_SLOT] = NIL
+        state[base + DUE] = table[T_REFI] if table[T_REFRESH] > 0 else NEVER
+        state[base + DUE_NEXT] = table[T_REFI]
+
+
+@jit
+def not_arrived(state, base, cyc):
+    """Latencies, summed, of finished reads whose data is not there by a tick: those behind the first such, in order."""
+    total = 0
+    behind = 0
+    k = state[base + FINISHED] - 1
+    first = max(0, k + 1 - RING_SIZE)
+    while k >= first:
+        place = base + RING + 2 * (k & (RING_SIZE - 1))
+        behind += state[place + 1]
+        if state[place] > cyc:
+            total = behind
+        k -= 1
+    return total
+
+
+@jit
+def take_tally(state, n_channels, cyc, tally):
+    """Statistics of every channel at the end of a tick."""
+    for channel in range(n_channels):
+        base = channel * WORDS
+        for k in range(N_TALLY):
+            tally[channel, k] = state[base + TALLY + k]
+        tally[channel, LATENCY_SUM - TALLY] -= not_arrived(state, base, cyc)
+
+
+@inlined
+def accept(s, base, table, latency, flight, front, is_write, lane, row, address, request):
+    """Offer one request after tick `CLK`: forwarded, coalesced or queued; False if there is no room."""
+    queue = 1 if is_write else 0
+    if s[base + N_READ + 1] > 0 and is_being_written(s, base, lane, address):
+        if queue:
+            s[base + COALESCED] += 1
+        else:
+            s[base + FORWARDED] += 1
+            arrived = s[base + CLK]
+            front[F_UNISSUED] += 1
+            finish_read(s, base, table, latency, flight, front, request, arrived, arrived + 1)
+        return True
+    if s[base + N_READ + queue] >= table[T_READ_QUEUE + queue]:
+        return False
+    enqueue(s, base, table, queue, lane, row, address, request)
+    front[F_UNISSUED] += 1 - queue
+    return True
+
+
+@jit
+def still_flying(flight, front, cyc):
+    """Reads whose data is not there by a tick; the others are forgotten."""
+    n_flying = 0
+    for k in range(front[F_FLYING]):
+        if flight[k] > cyc:
+            flight[n_flying] = flight[k]
+            n_flying += 1
+    front[F_FLYING] = n_flying
+    return n_flying
+
+
+@jit
+def wait_for_data(state, n_channels, table, flight, front, tick):
+    """Whether too many reads are outstanding before a tick; sets how far channels must go to know when data comes."""
+    outstanding = front[F_UNISSUED] + still_flying(flight, front, tick - 1)
+    if outstanding < table[T_WINDOW]:
+        return False
+    first = NEVER
+    for k in range(front[F_FLYING]):
+        first = min(first, flight[k])
+    # A read issued later than this brings its data after the first of those under way, or after all channels' ticks.
+    front[F_LIMIT] = min(tick - 1 + table[T_READ_LATENCY], first - table[T_READ_LATENCY] - 1)
+    front[F_CHANNEL] = 0
+    return True
+
+
+@jit
+def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
+    """All channels have done their part of a phase: what comes next."""
+    front[F_CHANNEL] = 0
+    if phase == FLYING:
+        first = NEVER
+        for k in range(front[F_FLYING]):
+            first = min(first, flight[k])
+        front[F_TICK] = first + 1 if first < NEVER else max(front[F_LIMIT] + 1, front[F_TICK])
+        front[F_USED] = 0
+        return OFFERING
+    if phase == STOPPING:
+        take_tally(state, n_channels, front[F_STOP], tallies[0])
+        front[F_LIMIT] = NEVER
+        return DRAINING
+    if phase == DRAINING:
+        front[F_DRAINED] = front[F_STOP]
+        for channel in range(n_channels):
+            front[F_DRAINED] = max(front[F_DRAINED], state[channel * WORDS + LAST_COLUMN])
+        front[F_LIMIT] = front[F_DRAINED]
+        return SETTLING
+    take_tally(state, n_channels, front[F_DRAINED], tallies[1])
+    front[F_STATUS] = DONE
+    return SETTLING
+
+
+@jit
+def run_events(state, n_channels, table, requests, offers, latency, issue, flight, log, front, tallies, until):
+    """Serve requests up to number `until` (and all that is left, once all were offered), or until the log is full.
+
+    state int64[n_channels * WORDS] and table int64 are those of `dram_event_state`; requests int64[n, 5]: channel,
+    lane, row, address, is it a write; offers int64[n], or none; fills latency and issue int64[n] and log int64[m, 5]
+    (m may be 0); flight int64[window + n_channels]; front int64[N_FRONT] is kept between calls; tallies int64[2,
+    n_channels, N_TALLY] at the stop and at the end. `front[F_STATUS]` says how it ended.
+    """
+    n = requests.shape[0]
+    room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
+    controller = table[T_CONTROLLER]
+    fe_ratio = table[T_FE_RATIO]
+    phase, i, tick, used, wait = front[F_PHASE], front[F_NEXT], front[F_TICK], front[F_USED], front[F_WAIT]
+    while front[F_STATUS] == RUNNING and front[F_LOGGED] < room:
+        queue = NO_WAIT
+        if phase == OFFERING:
+            if i == n:
+                phase = STOPPING
+                front[F_LIMIT] = front[F_STOP]
+                front[F_CHANNEL] = 0
+                continue
+            if i >= until:
+                break
+            channel = requests[i, 0]
+            queue = wait
+            if offers.shape[0] > 0 and offers[i] > tick:
+                tick = offers[i]
+                used = 0
+            if table[T_WINDOW] > 0 and wait == NO_WAIT:
+                if wait_for_data(state, n_channels, table, flight, front, tick):
+                    front[F_TICK] = tick
+                    phase = FLYING
+                    continue
+            limit = tick - 1 if wait == NO_WAIT else NEVER
+        else:
+            channel = front[F_CHANNEL]
+            if channel == n_channels:
+                phase = after_all_channels(state, n_channels, table, flight, front, tallies, phase)
+                if phase == OFFERING:
+                    tick, used = front[F_TICK], front[F_USED]
+                continue
+            if phase == DRAINING:
+                queue = WAIT_DRAINED
+                if state[channel * WORDS + PENDING] == 0:
+                    front[F_CHANNEL] = channel + 1
+                    continue
+            limit = front[F_LIMIT]
+        base = (channel * WORDS) & BASE_MASK
+        if state[base + CLK] < limit:
+            if controller == ONE_BUS:
+                advance_one_bus(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
+            elif controller == SPLIT_ACTIVATE:
+                advance_split(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
+            else:
+                advance_two_buses(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
+        if phase != OFFERING:
+            if phase != DRAINING and state[base + CLK] >= limit:
+                front[F_CHANNEL] = channel + 1
+            continue
+        is_write = requests[i, 4]
+        if wait != NO_WAIT:
+            if state[base + N_READ + wait] >= table[T_READ_QUEUE + wait]:
+                continue
+            tick = state[base + CLK] + 1
+            used = 0
+            wait = NO_WAIT
+        elif state[base + CLK] < limit:
+            continue
+        if not accept(
+            state, base, table, latency, flight, front, is_write, requests[i, 1], requests[i, 2], requests[i, 3], i
+        ):
+            wait = is_write
+            continue
+        front[F_STOP] = tick - 1
+        i += 1
+        used += 1
+        if used == fe_ratio or tick == 1:
+            tick += 1
+            used = 0
+    front[F_PHASE], front[F_NEXT], front[F_TICK], front[F_USED], front[F_WAIT] = phase, i, tick, used, wait
