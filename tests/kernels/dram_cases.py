@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from simulator.core.binding import bind
 from simulator.core.config import load_part
-from simulator.memory.dram.controller import CommandLog, ControllerConfig, DramTiming, Requests
+from simulator.memory.dram.controller import CommandLog, ControllerConfig, DramTiming, Requests, Tally
 from simulator.memory.dram.mapping import map_addresses
 from simulator.memory.dram.standard import DramPart, DramSpec, resolve
 from tests.twins.dram_rules import Log, RuleChecker
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = REPO_ROOT / "tests" / "golden"
-STANDARDS = ("ddr4", "ddr5", "lpddr5", "gddr6", "hbm2", "hbm3")
+STANDARDS = ("ddr4", "ddr5", "lpddr5", "gddr6", "hbm2", "hbm2e", "hbm3")
 MAPPERS = ("RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR")
 
 
@@ -188,7 +188,18 @@ def timing_differences(one: DramTiming, other: DramTiming) -> list[str]:
         if field.name == "log":
             continue
         a, b = getattr(one, field.name), getattr(other, field.name)
-        if not (np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b):
+        if isinstance(a, np.ndarray):
+            where = np.flatnonzero(a != b)
+            if len(where):
+                k = int(where[0])
+                differ.append(f"{field.name}: {len(where)} of {len(a)} differ, the first at {k}: {a[k]} / {b[k]}")
+        elif isinstance(a, Tally):
+            differ += [
+                f"{field.name}.{name}: {getattr(a, name)} / {getattr(b, name)}"
+                for name in (one.name for one in fields(Tally))
+                if getattr(a, name) != getattr(b, name)
+            ]
+        elif a != b:
             differ.append(f"{field.name}: {a} / {b}")
     return differ
 
