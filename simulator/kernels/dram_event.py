@@ -75,6 +75,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
+from simulator.kernels.dram_event_stream import only_hits, stream_hits
 
 # phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick, drain,
 # and reach the last column's tick
@@ -225,6 +226,7 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
     controller = table[T_CONTROLLER]
     fe_ratio = table[T_FE_RATIO]
+    can_stream = controller == ONE_BUS and offers.shape[0] == 0 and table[T_WINDOW] == 0
     phase, i, tick, used, wait = front[F_PHASE], front[F_NEXT], front[F_TICK], front[F_USED], front[F_WAIT]
     while front[F_STATUS] == RUNNING and front[F_LOGGED] < room:
         queue = NO_WAIT
@@ -261,6 +263,15 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
                     continue
             limit = front[F_LIMIT]
         base = (channel * WORDS) & BASE_MASK
+        if wait != NO_WAIT and can_stream and only_hits(state, base, table, wait):
+            front[F_NEXT] = i
+            if stream_hits(state, base, table, requests, latency, issue, flight, log, front, channel, wait, room):
+                i = front[F_NEXT]
+                front[F_STOP] = state[base + CLK]
+                tick, used, wait = front[F_STOP] + 1, 1, NO_WAIT
+                if fe_ratio == 1:
+                    tick, used = tick + 1, 0
+                continue
         if state[base + CLK] < limit:
             if controller == ONE_BUS:
                 advance_one_bus(state, base, table, latency, issue, flight, log, front, channel, limit, queue)

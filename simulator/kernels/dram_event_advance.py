@@ -6,7 +6,7 @@ be looked at only in the first tick after a queue has changed; and nothing but a
 falls due changes what may issue.
 """
 
-from simulator.kernels.dram_event_queues import switch_mode
+from simulator.kernels.dram_event_queues import switch_mode, would_switch
 from simulator.kernels.dram_event_refresh import ask_for_refresh
 from simulator.kernels.dram_event_serve import (
     maintenance_command,
@@ -38,8 +38,6 @@ from simulator.kernels.dram_event_state import (
     LAST_COLUMN,
     N_ACTIVE,
     N_KIND,
-    N_READ,
-    N_WRITE,
     NEVER,
     NIL,
     NO_WAIT,
@@ -68,11 +66,8 @@ from simulator.kernels.dram_event_state import (
     T_ODD,
     T_PATIENCE,
     T_VECTORS,
-    T_WRITE_OFF,
-    T_WRITE_ON,
     WAIT_DRAINED,
     WR,
-    WRITE_MODE,
     inlined,
     jit,
 )
@@ -124,19 +119,22 @@ def first_active(s, base, table, now):
 
 
 @inlined
-def tick_of(first, now):
-    """The tick of a candidate, NEVER of none."""
-    return now + (first >> SHIFT) if first < NONE else NEVER
+def the_only_one(s, base, order, now):
+    """The candidate of the last one's bank and kind, if there is no other, as in a stream; else NONE."""
+    kinds = base + N_KIND
+    if s[kinds] + s[kinds + 1] + s[kinds + 2] + s[kinds + 3] != 1:
+        return NONE
+    place = base + ((order >> KIND_SHIFT) & 3) * STRIDE + (order & LANE_MASK)
+    only = s[place + ORDER]
+    if only >= NONE:
+        return NONE
+    return (max(s[place + READY], now) - now) << SHIFT | only
 
 
 @inlined
-def would_switch(s, base, table):
-    """Whether evaluating the write mode now would change it."""
-    n_reads = s[base + N_READ]
-    n_writes = s[base + N_WRITE]
-    if s[base + WRITE_MODE]:
-        return n_writes <= table[T_WRITE_OFF] and n_reads > 0
-    return n_writes >= table[T_WRITE_ON] or n_reads == 0
+def tick_of(first, now):
+    """The tick of a candidate, NEVER of none."""
+    return now + (first >> SHIFT) if first < NONE else NEVER
 
 
 @inlined
@@ -182,6 +180,7 @@ def maintain(s, base, table, latency, issue, flight, log, front, channel, limit)
 def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
     """One command a tick."""
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
+    order = s[base + BEST_ORDER]
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
@@ -194,7 +193,9 @@ def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel,
         if would_switch(s, base, table) and tick_of(first_active(s, base, table, now), now) > now:
             switch_mode(s, base, table)
         if s[base + BEST_OK] == 0:
-            first = min(first_column(s, base, table, now), first_row(s, base, table, now))
+            first = the_only_one(s, base, order, now)
+            if first == NONE:
+                first = min(first_column(s, base, table, now), first_row(s, base, table, now))
             s[base + BEST_CYC] = tick_of(first, now)
             s[base + BEST_ORDER] = first & ((1 << SHIFT) - 1)
             s[base + BEST_OK] = 1

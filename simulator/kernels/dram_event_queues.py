@@ -26,6 +26,7 @@ from simulator.kernels.dram_event_state import (
     N_FREE,
     N_KIND,
     N_READ,
+    N_WRITE,
     NEXT,
     NIL,
     NONE,
@@ -43,6 +44,8 @@ from simulator.kernels.dram_event_state import (
     STRIDE,
     T_LANES,
     T_ROW_HIT_FIRST,
+    T_WRITE_OFF,
+    T_WRITE_ON,
     TAIL,
     WR,
     WRITE_MODE,
@@ -61,7 +64,7 @@ def filter_place(address):
 def set_order(s, base, kind, lane, order):
     """Set a candidate (or none), and keep count."""
     place = base + ORDER + kind * STRIDE + lane
-    s[base + N_KIND + kind] += (order < NONE) - (s[place] < NONE)
+    s[base + N_KIND + kind] += (1 if order < NONE else 0) - (1 if s[place] < NONE else 0)
     s[place] = order
 
 
@@ -100,6 +103,16 @@ def switch_mode(s, base, table):
     s[base + BEST_OK] = 0
     for lane in range(table[T_LANES]):
         refresh_lane(s, base, table, lane)
+
+
+@inlined
+def would_switch(s, base, table):
+    """Whether evaluating the write mode now would change it."""
+    n_reads = s[base + N_READ]
+    n_writes = s[base + N_WRITE]
+    if s[base + WRITE_MODE]:
+        return n_writes <= table[T_WRITE_OFF] and n_reads > 0
+    return n_writes >= table[T_WRITE_ON] or n_reads == 0
 
 
 @inlined

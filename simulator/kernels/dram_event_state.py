@@ -56,7 +56,9 @@ T_COMMAND = 32  # a command's place in the standard's list
 T_HOW = T_COMMAND + N_COMMANDS  # [preceding, kind]
 T_OWN = T_HOW + N_RULED * 4  # [preceding, kind]: latency to the same bank
 T_BANK = T_OWN + N_RULED * 4  # flat bank of a lane
-T_LATENCY = T_BANK + MAX_LANES  # [preceding, kind, lane of the preceding, lane]; then, from T_WAIT_AT on,
+T_LATENCY = (
+    (T_BANK + MAX_LANES + 7) // 8 * 8
+)  # [preceding, kind, lane of the preceding, lane]; then, from T_WAIT_AT on,
 T_WAIT_AT = 30  # place of the latencies to PRE_ALL, REF_ALL, REF_BANK: [following - 4, preceding, lane, preceding lane]
 
 # --- state: plain words
@@ -100,7 +102,7 @@ PRIO = FILTER + BLOOM  # ring of maintenance: command, lane
 PRIO_SIZE = 2048
 RING = PRIO + 2 * PRIO_SIZE  # the last reads served: tick of their data, latency
 RING_SIZE = 8192
-WORDS = RING + 2 * RING_SIZE
+WORDS = (RING + 2 * RING_SIZE + 7) // 8 * 8  # whole cache lines, so that vectors do not straddle them
 
 # --- words of the front end
 (

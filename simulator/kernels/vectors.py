@@ -4,16 +4,25 @@ All take a flat int64 array and the place of the first of `LANES` words, which i
 which says what it means and stands in where nothing is compiled.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import config
 from numba.core import types
 from numba.extending import intrinsic
 
 LANES = 16
+LINE_WORDS = 8
 
 _WORD = ir.IntType(64)
 _VECTOR = ir.VectorType(_WORD, LANES)
 _ZEROS = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+
+
+def aligned_zeros(n_words):
+    """int64[n_words] of zeros that begins a cache line: vectors that straddle lines are slow."""
+    space = np.zeros(n_words + LINE_WORDS, np.int64)
+    first = -(space.ctypes.data // space.itemsize) % LINE_WORDS
+    return space[first : first + n_words]
 
 
 def plain_raise_by_row(words, first, rows, row, base):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from simulator.core.errors import ModelFault
 from simulator.kernels import dram_event_state as state
 from simulator.kernels.dram_event import reset, run_events
-from simulator.kernels.vectors import LANES
+from simulator.kernels.vectors import LANES, aligned_zeros
 from simulator.memory.dram.controller import CommandLog, ControllerConfig, DramTiming, Requests, Tally
 from simulator.memory.dram.spec import DramSpec
 from simulator.memory.dram.table_engine import PATIENCE_TICKS, check_controller, simulate_table
@@ -45,7 +45,7 @@ def simulate_event(spec: DramSpec, config: ControllerConfig, requests: Requests,
         return simulate_table(spec, config, requests, log=log)
     table = _table(spec, config, requests.window)
     n = len(requests)
-    channels = np.zeros(config.n_channels * state.WORDS, np.int64)
+    channels = aligned_zeros(config.n_channels * state.WORDS)
     reset(channels, config.n_channels, table)
     columns = np.empty((n, 5), np.int64)
     lanes = _lanes(spec)
@@ -162,7 +162,7 @@ def _table(spec: DramSpec, config: ControllerConfig, window: int) -> NDArray[np.
     n_lanes = ranks * lanes_per_rank
     lane = _lanes(spec)
     n_ruled, square = state.N_RULED, n_lanes * n_lanes
-    table = np.zeros(state.T_LATENCY + (n_ruled * 4 + 3 * n_ruled) * square, np.int64)
+    table = aligned_zeros(state.T_LATENCY + (n_ruled * 4 + 3 * n_ruled) * square)
     for place, value in _words(spec, config, window).items():
         table[place] = value
     for k, name in enumerate((*RULED, *OTHERS)):
