@@ -151,11 +151,8 @@ class Dram:
         is_synthetic = str(trace) == SYNTHETIC
         requests = self.synthetic_requests(seed) if is_synthetic else self.trace_requests(trace, seed)
         timing = self.time(requests, log=True)
-        other = None
-        if self.config.compare:
-            spec = self.other_spec()
-            other = (spec, timing if _same_memory(spec, self.spec) else self.time(requests, spec=spec))
         config = self.config
+        other = self._other(requests, timing) if config.compare else None
         bound = bound_by(self.spec, requests, timing, n_channels=config.n_channels, fe_ratio=config.fe_ratio)
         name = config.trace if is_synthetic else Path(trace).name
         return run_record(Outcome(self.spec, config, requests, timing, other, bound, self.energy(timing), name))
@@ -179,6 +176,14 @@ class Dram:
         """Earliest ticks, int64[n], of requests that ask for so many GB/s in all."""
         interval = self.spec.tx_bytes * 1000 / (gb_per_s * float(self.spec.tick_period_ps))
         return offer_cycles(n_requests, interval, arrivals, seed)
+
+    def _other(self, requests: Requests, timing: DramTiming) -> tuple[DramSpec, DramTiming] | str:
+        """The run under the other accounting, or why there is none."""
+        try:
+            spec = self.other_spec()
+            return spec, timing if _same_memory(spec, self.spec) else self.time(requests, spec=spec)
+        except ConfigError as error:
+            return error.message
 
     def _offers(self, n_requests: int, seed: int) -> NDArray[np.int64]:
         config = self.config

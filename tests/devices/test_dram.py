@@ -186,6 +186,12 @@ def test_published_and_corrected_side_by_side() -> None:
     assert "other_accounting" not in synthetic(n_requests=100, compare=False).breakdown
 
 
+def test_what_only_one_accounting_can_run_says_so() -> None:
+    record = synthetic("gddr6", refresh="PerBank", accounting="corrected", n_requests=300)
+    assert "other_accounting" not in record.breakdown
+    assert any("cannot be compared" in note for note in record.notes)
+
+
 def test_the_corrected_mean_is_over_all_reads() -> None:
     device = dram(trace="random", lg_lines=8, read_frac=0.5, n_requests=5000)
     timing = device.time(device.synthetic_requests(1))

@@ -153,3 +153,21 @@ def test_a_format_can_be_demanded(read) -> None:
         read("R 0\n", "read_write")
     with pytest.raises(ConfigError, match="format"):
         read("R 0\n", "ramulator")
+
+
+@given(st.binary(max_size=80) | st.text("RWLDSTx0123456789abcdef,.- \t\r\n#op", max_size=80).map(str.encode))
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("t") / "t"
+    for head in (b"", b"time_ns,op,address\n", b"R 0,0,0,0,0,0\n", b"LD 0x40\n"):
+        path.write_bytes(head + content)
+        try:
+            trace = read_trace(path, SPACE)
+        except WorkloadError as error:
+            refused = error
+        else:
+            assert len(trace.address) == len(trace.is_write) > 0
+            assert trace.address.min() >= 0
+            assert trace.place is not None or trace.address.max() < SPACE.capacity_bytes
+            continue
+        assert str(refused.where).startswith(str(path))
+        assert refused.remedy
