@@ -192,7 +192,8 @@ def attribute_ticks(
                     until = cyc[before]
                     twin = own[twin]
                 else:
-                    since = max(cyc[before], floor)
+                    # A latency may be negative (write on one rank, then read on another).
+                    since = min(max(cyc[before], floor), until)
                     parts[rule[j]] += until - since
                     until = since
                     twin = -1

@@ -13,7 +13,7 @@ from numba import njit
 # Nothing is allocated here, so the functions need no reference counts, which would triple the time (measured).
 _options: dict[str, Any] = {"cache": True, "_nrt": False}
 jit = njit(**_options)
-inlined = njit(inline="always", **_options)
+inlined = njit(forceinline=True, **_options)
 
 MAX_LANES = 128
 STRIDE = MAX_LANES + 8  # lane arrays lie apart by an odd number of cache lines

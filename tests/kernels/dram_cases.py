@@ -1,4 +1,4 @@
-"""What tests of the DRAM engines share: golden rows, traces by their formulas, a plain address map, comparisons."""
+"""What tests of the DRAM engines share: golden rows, traces by their formulas, command logs, comparisons."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from simulator.core.binding import bind
 from simulator.core.config import load_part
-from simulator.memory.dram.controller import ControllerConfig, DramTiming, Requests
+from simulator.memory.dram.controller import CommandLog, ControllerConfig, DramTiming, Requests
+from simulator.memory.dram.mapping import map_addresses
 from simulator.memory.dram.standard import DramPart, DramSpec, resolve
+from tests.twins.dram_rules import Log, RuleChecker
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = REPO_ROOT / "tests" / "golden"
 STANDARDS = ("ddr4", "ddr5", "lpddr5", "gddr6", "hbm2", "hbm3")
 MAPPERS = ("RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR")
-FIRST_ADDRESS_BITS_OF_MOP = 2
 
 
 @cache
@@ -43,8 +44,7 @@ def golden_commands() -> dict[str, list[tuple[int, str, int, str]]]:
 @cache
 def load_dram(standard: str, **sets: str | int) -> tuple[DramPart, DramSpec]:
     """A shipped part with some keys set, and its spec."""
-    path = REPO_ROOT / "hw_configs" / "parts" / "dram" / f"{standard}.yaml"
-    part = bind(load_part(path, [f"{key}={value}" for key, value in sets.items()]), DramPart)
+    part = bind(load_part(part_file(standard), [f"{key}={value}" for key, value in sets.items()]), DramPart)
     return part, resolve(part)
 
 
@@ -88,49 +88,12 @@ def trace_writes(n: int, read_frac: float, seed: int) -> NDArray[np.bool_]:
     return random_words(seed, np.uint64(2) * i + np.uint64(1)) % np.uint64(100) >= 100 * read_frac
 
 
-def take_bits(left: NDArray[np.int64], n_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The lowest bits of a field, and what is above them."""
-    return left & ((1 << n_bits) - 1), left >> n_bits
-
-
-def place(
-    spec: DramSpec, mapper: str, n_channels: int, address: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """(channel, flat bank, row) of byte addresses, field by field as the mappers are told in prose."""
-    column_bits = (spec.n_columns // spec.prefetch).bit_length() - 1
-    row_bits = spec.n_rows.bit_length() - 1
-    widths = {level: size.bit_length() - 1 for level, size in zip(spec.levels, spec.level_sizes, strict=True)}
-    left = address >> (spec.tx_bytes.bit_length() - 1)
-    channel, left = take_bits(left, n_channels.bit_length() - 1)
-    field: dict[str, NDArray[np.int64]] = {}
-    if mapper == "RoBaRaCoCh":
-        order = [("column", column_bits), *widths.items(), ("row", row_bits)]
-    elif mapper == "ChRaBaRoCo":
-        order = [("column", column_bits), ("row", row_bits), *reversed(widths.items())]
-    else:
-        low = FIRST_ADDRESS_BITS_OF_MOP
-        order = [("low", low), *widths.items(), ("high", column_bits - low), ("row", 63)]
-    for name, n_bits in order:
-        field[name], left = take_bits(left, n_bits)
-    if mapper == "MOP4CLXOR":
-        column = field["low"] | field["high"] << FIRST_ADDRESS_BITS_OF_MOP
-        used = 0
-        for name, n_bits in (*widths.items(), ("row", row_bits)):
-            if n_bits:
-                field[name] = field[name] ^ (column >> used & ((1 << n_bits) - 1))
-                used += n_bits
-    bank = np.zeros_like(address)
-    for level, size in zip(spec.levels, spec.level_sizes, strict=True):
-        bank = bank * size + field[level]
-    return channel.astype(np.int32), bank.astype(np.int32), field["row"]
-
-
 def requests_for(
     spec: DramSpec, mapper: str, n_channels: int, lines: NDArray[np.int64], is_write: NDArray[np.bool_]
 ) -> Requests:
     """Requests for whole lines, where a mapper puts them."""
     address = lines * spec.tx_bytes
-    channel, bank, row = place(spec, mapper, n_channels, address)
+    channel, bank, row = map_addresses(spec, mapper, n_channels, address)
     return Requests(address=address, is_write=is_write, channel=channel, bank=bank, row=row)
 
 
@@ -194,6 +157,28 @@ def golden_differences(row: dict[str, str], spec: DramSpec, timing: DramTiming) 
     """Columns in which a run differs from its golden row: (golden, ours)."""
     ours = {column: str(value) for column, value in golden_columns(spec, timing).items()}
     return {column: (row[column], value) for column, value in ours.items() if row[column] != value}
+
+
+def part_file(standard: str) -> Path:
+    """The YAML of a shipped standard."""
+    return REPO_ROOT / "hw_configs" / "parts" / "dram" / f"{standard}.yaml"
+
+
+def rule_checker(standard: str, spec: DramSpec, config: ControllerConfig) -> RuleChecker:
+    """The independent checker of what such a run logs."""
+    sizes = dict(zip(spec.levels, spec.level_sizes, strict=True))
+    return RuleChecker(part_file(standard), spec.timing, sizes, spec.accounting, config.wck_always_on)
+
+
+def channel_logs(spec: DramSpec, requests: Requests, log: CommandLog) -> list[Log]:
+    """A run's command log as the checker wants it: per channel, commands by name, rows by request."""
+    names = np.array(spec.commands)[log.command]
+    rows = np.where(log.request >= 0, requests.row[log.request], -1)
+    return [
+        Log(channel, log.cyc[mine], names[mine], log.bank[mine].astype(np.int64), rows[mine])
+        for channel in range(int(log.channel.max(initial=0)) + 1)
+        for mine in [log.channel == channel]
+    ]
 
 
 def timing_differences(one: DramTiming, other: DramTiming) -> list[str]:

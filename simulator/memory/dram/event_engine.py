@@ -16,6 +16,7 @@ from simulator.memory.dram.table_engine import PATIENCE_TICKS, check_controller,
 RULED = ("RD", "WR", "ACT", "PREpb", "PREab", "REFab", "REFpb")
 OTHERS = ("ACT2", "CAS_RD", "CAS_WR")
 WIDE = ("PREab", "REFab")
+PER_BANK = ("PerBank", "HBM34PerBankRefresh")
 CONTROLLERS = {
     "one_bus": state.ONE_BUS,
     "two_bus": state.TWO_BUS,
@@ -81,20 +82,20 @@ def why_not(spec: DramSpec, config: ControllerConfig) -> str | None:
     slots = config.read_queue + config.write_queue + ranks * per_rank
     in_flight = (spec.read_latency + 2) * (config.fe_ratio + 1)
     act = _command(spec, "ACT")
-    windows = spec.rules[spec.rules[:, WINDOW] > 1]
+    issued = {_command(spec, name) for name in (*RULED, *OTHERS) if name != "REFpb" or config.refresh in PER_BANK}
+    is_window = np.isin(spec.rules[:, [PRECEDING, FOLLOWING]], list(issued)).all(axis=1) & (spec.rules[:, WINDOW] > 1)
+    windows = spec.rules[is_window]
     is_four_act = (
         (windows[:, PRECEDING] == act) & (windows[:, FOLLOWING] == act) & (windows[:, WINDOW] == 4)
         & (windows[:, LEVEL] == spec.refresh_level) & (windows[:, SIBLING] == 0)
     )  # fmt: skip
-    known = {_command(spec, name) for name in (*RULED, *OTHERS)}
-    served_windows = [k for k in windows[:, FOLLOWING] if k in known and spec.commands[k] != "REFpb"]
     if config.row_policy != "open":
         return "rows are closed by a policy"
     if ranks * _padded(per_rank) > state.MAX_LANES or ranks > 8:
         return f"{spec.n_banks} banks in a channel"
     if slots >= state.MAX_SLOTS or in_flight >= state.RING_SIZE:
         return "queues, or reads under way, are too many"
-    if int(is_four_act.sum()) != len(served_windows) or is_four_act.sum() > 1:
+    if not is_four_act.all() or len(windows) > 1:
         return "windows other than that of four activations"
     if len(spec.rules) and np.abs(spec.rules[:, LATENCY]).max() > LONGEST_LATENCY:
         return "very long latencies"
