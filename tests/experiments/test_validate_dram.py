@@ -45,6 +45,11 @@ def test_every_column_of_results_is_compared() -> None:
     assert set(header) - compared == left_out | drained
 
 
+def test_the_table_that_ships_is_the_golden_one(repo_root: Path) -> None:
+    golden = repo_root / "tests" / "golden" / "dram_golden.csv"
+    assert (FOLDER / "dram_golden.csv").read_bytes() == golden.read_bytes()
+
+
 def test_a_wrong_row_fails(few: Path, sim) -> None:
     assert sim("validate", "dram").code == 0
     path = few / "dram_golden.csv"

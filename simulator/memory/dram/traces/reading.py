@@ -84,7 +84,7 @@ def read_trace(path: str | Path, space: AddressSpace, format_name: str = "auto")
 def _format_of(line: str) -> str:
     """By the first line: a header, an operation before several numbers, or an operation before one."""
     words = line.replace(",", " ").split()
-    if words[0].lower() not in (*READS, *WRITES):
+    if not words or words[0].lower() not in (*READS, *WRITES):
         return "csv" if "," in line or line.lower() in _CSV_ROLES else "load_store"
     return "read_write" if "," in line else "load_store"
 
