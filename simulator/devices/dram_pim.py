@@ -71,7 +71,7 @@ class DramPim:
         kind: Literal["dram_pim"] = "dram_pim"  # type: ignore[assignment]
         compare: bool = False
         policy: Policy = "alternate"
-        preempt: Preempt = "row"
+        preempt: Preempt = "operation"
         host_quantum: PositiveInt = 32
         pim_quantum: PositiveInt = 1
         max_wait_cyc: NonNegativeInt = 0

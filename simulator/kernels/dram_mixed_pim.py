@@ -152,9 +152,8 @@ def count_column(pim, program, now):
         program[at, O_LAST_CYC] = now
         pim[P_OPERATION] += 1
         pim[P_DONE] = 0
-        if program[at, O_ROW] >= 0:
-            pim[P_USED] += 1
-            pim[P_AT_END] = 1
+        pim[P_USED] += 1
+        pim[P_AT_END] = 1
 
 
 @jit

@@ -30,9 +30,9 @@ PIM_FIRST, HOST_FIRST, ALTERNATE = range(3)
 
 (
     P_POLICY,
-    P_PREEMPT_ANY,  # the host may take over between any two PIM commands, else between rows
+    P_PREEMPT_ANY,  # the host may take over between any two PIM commands, else between operations
     P_HOST_QUANTUM,  # column commands
-    P_PIM_QUANTUM,  # rows
+    P_PIM_QUANTUM,  # operations
     P_MAX_WAIT,  # ticks, 0: any
     P_ACT_ALL,  # indices of commands, -1: the standard has none
     P_MODE_SWITCH,
@@ -45,10 +45,10 @@ PIM_FIRST, HOST_FIRST, ALTERNATE = range(3)
     P_ROWS_OPEN,  # banks may be open from an all-bank activation
     P_ROW,  # the row of that
     P_ROW_LOST,  # the row of PIM's that the host had closed
-    P_AT_END,  # PIM may be taken over from: nothing of its next row is begun
+    P_AT_END,  # nothing of PIM's next operation is begun
     P_TURN,
     P_SINCE,  # tick from which the turn holds
-    P_USED,  # column commands or rows of this turn
+    P_USED,  # column commands or operations of this turn
     P_FORCED,  # the turn was given because of a long wait
     P_WAITING_SINCE,  # tick from which the other side wants the turn, -1: it does not
     P_PROGRESS,  # tick of the last column command of either side, or when nothing was wanted

@@ -30,7 +30,7 @@ from simulator.memory.dram.table_engine import (
 
 Ints = NDArray[np.int64]
 Policy = Literal["pim_first", "host_first", "alternate"]
-Preempt = Literal["row", "any"]
+Preempt = Literal["operation", "command"]
 
 _POLICIES = {"pim_first": mixed.PIM_FIRST, "host_first": mixed.HOST_FIRST, "alternate": mixed.ALTERNATE}
 
@@ -40,14 +40,15 @@ class Sharing:
     """How the channel is shared, where both sides want it.
 
     `pim_first`: the host has it only while no PIM operation waits. `host_first`: PIM has it only while no request is
-    queued. `alternate`: the host for `host_quantum` column commands, PIM for `pim_quantum` rows, and so on.
-    The host is taken over from at any command, but for rows already activated for a request; PIM, with `preempt` row,
-    at the end of a row, with `any` at any command. A side that has waited `max_wait_cyc` ticks for its turn has one
-    quantum under any policy; 0 leaves waiting without a bound.
+    queued. `alternate`: the host for `host_quantum` column commands, PIM for `pim_quantum` operations, and so on; a
+    side with nothing to do gives way at once.
+    The host is taken over from at any command, but for rows already activated for a request; PIM, with `preempt`
+    operation, at the end of an operation (a row, or a run of register transfers), with `command` at any command. A side
+    that has waited `max_wait_cyc` ticks for its turn has one quantum under any policy; 0 leaves waiting without bound.
     """
 
     policy: Policy = "alternate"
-    preempt: Preempt = "row"
+    preempt: Preempt = "operation"
     host_quantum: int = 32
     pim_quantum: int = 1
     max_wait_cyc: int = 0
@@ -170,7 +171,7 @@ def _pim_words(spec: DramSpec, sharing: Sharing, table: Ints, n_requests: int, e
     pim = np.zeros(mixed.N_PIM + spec.n_banks, np.int64)
     for word, value in (
         (mixed.P_POLICY, _POLICIES[sharing.policy]),
-        (mixed.P_PREEMPT_ANY, sharing.preempt == "any"),
+        (mixed.P_PREEMPT_ANY, sharing.preempt == "command"),
         (mixed.P_HOST_QUANTUM, sharing.host_quantum),
         (mixed.P_PIM_QUANTUM, sharing.pim_quantum),
         (mixed.P_MAX_WAIT, sharing.max_wait_cyc),
