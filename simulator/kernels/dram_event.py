@@ -18,6 +18,7 @@ from simulator.kernels.dram_event_state import (
     DONE,
     DUE,
     DUE_NEXT,
+    F_CATCHING_UP,
     F_CHANNEL,
     F_DRAINED,
     F_FLYING,
@@ -181,9 +182,16 @@ def wait_for_data(state, n_channels, table, flight, front, tick):
     first = NEVER
     for k in range(front[F_FLYING]):
         first = min(first, flight[k])
+    front[F_CHANNEL] = 0
+    front[F_CATCHING_UP] = 0
+    for channel in range(n_channels):
+        if state[channel * WORDS + CLK] < tick - 1:
+            # Reads that count as waiting may long have been served.
+            front[F_CATCHING_UP] = 1
+            front[F_LIMIT] = tick - 1
+            return True
     # A read issued later than this brings its data after the first of those under way, or after all channels' ticks.
     front[F_LIMIT] = min(tick - 1 + table[T_READ_LATENCY], first - table[T_READ_LATENCY] - 1)
-    front[F_CHANNEL] = 0
     return True
 
 
@@ -191,6 +199,8 @@ def wait_for_data(state, n_channels, table, flight, front, tick):
 def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
     """All channels have done their part of a phase: what comes next."""
     front[F_CHANNEL] = 0
+    if phase == FLYING and front[F_CATCHING_UP]:
+        return OFFERING
     if phase == FLYING:
         first = NEVER
         for k in range(front[F_FLYING]):
@@ -245,7 +255,7 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
                 used = 0
             if table[T_WINDOW] > 0 and wait == NO_WAIT:
                 if wait_for_data(state, n_channels, table, flight, front, tick):
-                    front[F_TICK] = tick
+                    front[F_TICK], front[F_USED] = tick, used
                     phase = FLYING
                     continue
             limit = tick - 1 if wait == NO_WAIT else NEVER

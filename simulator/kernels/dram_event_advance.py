@@ -184,7 +184,7 @@ def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel,
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
+            ask_for_refresh(s, base, table, front)
         if s[base + PRIO_LENGTH] > 0:
             maintain(s, base, table, latency, issue, flight, log, front, channel, limit)
             if wait == WAIT_DRAINED and s[base + PENDING] == 0:
@@ -223,7 +223,7 @@ def advance_two_buses(s, base, table, latency, issue, flight, log, front, channe
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
+            ask_for_refresh(s, base, table, front)
         maintains = s[base + PRIO_LENGTH] > 0
         until = limit
         if maintains:
@@ -298,7 +298,7 @@ def advance_split(s, base, table, latency, issue, flight, log, front, channel, l
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
+            ask_for_refresh(s, base, table, front)
         if s[base + SYNCED] >= 0:
             order = s[base + SYNCED]
             kind = (order >> KIND_SHIFT) & 1

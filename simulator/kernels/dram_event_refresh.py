@@ -80,8 +80,9 @@ def push_staggered(s, base, table, front, now):
 
 
 @jit
-def ask_for_refresh(s, base, table, front, now):
-    """What the refresh manager wants in tick `now`, which is that of `DUE`; sets the next."""
+def ask_for_refresh(s, base, table, front):
+    """What the refresh manager wants in tick `DUE` (which may be past, while maintenance waits); sets the next."""
+    now = s[base + DUE]
     if table[T_REFRESH] == ALL_BANK:
         for rank in range(table[T_RANKS]):
             push(s, base, front, REF_ALL, rank * table[T_LANES_PER_RANK])
