@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import permutations
 
 from simulator.contracts.tasks import TaskGraph
 from simulator.core.errors import ConfigError
@@ -91,6 +92,7 @@ class _Layer:
     fabric: Fabric
     collective: Collective
     ready: After = field(default_factory=dict)
+    sent: After = field(default_factory=dict)
 
     def send(self, source: int, destinations: Sequence[int], n_bytes: int, after: tuple[int, ...]) -> dict[int, int]:
         """One message; returns by destination the task that ends at its arrival."""
@@ -100,6 +102,7 @@ class _Layer:
         names = tuple(one.ranks[rank] for rank in destinations)
         transfer = Transfer(one.kind, one.ranks[source], names, protocol.sent_bytes(n_bytes))
         laid = lay_transfer(self.graph, self.fabric, transfer, after)
+        self.sent[transfer.source] = self.sent.get(transfer.source, ()) + laid.sent
         return {rank: laid.delivered[name] for rank, name in zip(destinations, names, strict=True)}
 
     def waits(self, rank: int) -> tuple[int, ...]:
@@ -132,7 +135,7 @@ def lay_collective(
             waits = (graph.add(collective.kind, "", collective.protocol.launch_ps, waits),)
         layer.ready[rank] = waits
     ALGORITHMS[collective.kind][collective.algorithm].lay(layer)
-    return layer.ready
+    return {rank: tasks + layer.sent.get(rank, ()) for rank, tasks in layer.ready.items()}
 
 
 def collective_ps(fabric: Fabric, collective: Collective) -> int:
@@ -168,25 +171,43 @@ class _Times:
     def shard(self) -> int:
         return self.collective.shard_bytes
 
+    @property
+    def n_sends(self) -> int:
+        """Messages that follow each other on a link where a rank sends one to each other rank: all, or one each."""
+        first, *others = self.collective.ranks
+        n_links = len({self.fabric.route(first, other)[0].resource for other in others})
+        if n_links not in (1, len(others)):
+            raise self.unequal()
+        return len(others) // n_links
+
     def message(self, n_bytes: int) -> tuple[int, int]:
         """(everything but sending, sending) of one message, the time of a step's software included in the first."""
-        one = self.collective
+        one, fabric = self.collective, self.fabric
         sent = one.protocol.sent_bytes(n_bytes)
-        pairs = zip(one.ranks, one.ranks[1:] + one.ranks[:1], strict=True)
-        kinds = {
-            (
-                self.fabric.message_ps(source, destination, sent),
-                tuple(hop.link.occupancy_ps(sent) for hop in self.fabric.route(source, destination)),
-            )
-            for source, destination in pairs
+        alike = {tuple((id(hop.link), hop.delay_ps) for hop in fabric.route(*pair)): pair for pair in self._pairs()}
+        times = {
+            (fabric.message_ps(*pair, sent), *(hop.link.occupancy_ps(sent) for hop in fabric.route(*pair)))
+            for pair in alike.values()
         }
-        if len(kinds) > 1 or len(set(next(iter(kinds))[1])) > 1:
-            raise ConfigError(
-                f"the closed form of {one.algorithm} {one.kind} needs equal links between all ranks",
-                remedy="lay its tasks (lay_collective) and schedule them",
-            )
-        whole, (busy, *_) = kinds.pop()
+        whole, busy, *others = times.pop()
+        if times or any(other != busy for other in others):
+            raise self.unequal()
         return one.protocol.step_ps + whole - busy, busy
+
+    def unequal(self) -> ConfigError:
+        """What a fabric is told that no closed form covers."""
+        one = self.collective
+        return ConfigError(
+            f"the closed form of {one.algorithm} {one.kind} needs equal links between all ranks",
+            remedy="lay its tasks (lay_collective) and schedule them",
+        )
+
+    def _pairs(self) -> Iterable[tuple[str, str]]:
+        """Who sends to whom, or more."""
+        ranks = self.collective.ranks
+        if self.collective.algorithm != "ring":
+            return permutations(ranks, 2)
+        return zip(ranks, ranks[1:] + ranks[: self.collective.kind != "broadcast"], strict=False)
 
     def step(self, n_bytes: int) -> int:
         """One message from start to arrival."""
@@ -271,8 +292,11 @@ def _tree_all_reduce(layer: _Layer) -> None:
 
 
 def _tree_broadcast_ps(times: _Times) -> int:
-    """A rank's bits are the steps by which the vector came to it: it waits for all sends up to its highest bit."""
+    """A rank's bits are the steps by which the vector came to it. On the way it waited for all sends up to its highest
+    bit, where a rank's sends share a link, or for those that it came by alone."""
     beside, busy = times.message(times.collective.n_bytes)
+    if times.n_sends == 1:
+        return max(rank.bit_count() for rank in range(1, times.n)) * (beside + busy)
     return max(rank.bit_length() * busy + rank.bit_count() * beside for rank in range(1, times.n))
 
 
@@ -303,6 +327,11 @@ def _direct_ps(times: _Times, n_bytes: int) -> int:
     return beside + times.n_sends * busy
 
 
+def _multicast_broadcast_ps(times: _Times) -> int:
+    beside, busy = times.message(times.collective.n_bytes)
+    return beside + (1 if times.fabric.multicast else times.n_sends) * busy
+
+
 def _multicast_broadcast(layer: _Layer) -> None:
     others = range(1, len(layer.collective.ranks))
     for rank, task in layer.send(0, tuple(others), layer.collective.n_bytes, layer.waits(0)).items():
@@ -317,3 +346,44 @@ def _multicast_all_gather(layer: _Layer) -> None:
     }
     for rank, name in enumerate(layer.collective.ranks):
         layer.ready[name] = (*layer.waits(rank), *(tasks[rank] for tasks in done.values() if rank in tasks))
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """How a collective is laid as tasks, what it takes, and whether its ranks must be a power of two."""
+
+    lay: Callable[[_Layer], None]
+    closed_form: Callable[[_Times], int]
+    powers_of_two: bool = False
+
+
+_RING_SHARDS = Algorithm(_ring_shards, lambda times: (times.n - 1) * times.step(times.shard))
+_DIRECT_SHARDS = Algorithm(_direct_shards, lambda times: _direct_ps(times, times.shard))
+
+ALGORITHMS: Mapping[str, Mapping[str, Algorithm]] = {
+    "all_reduce": {
+        "ring": Algorithm(_ring_all_reduce, lambda times: 2 * (times.n - 1) * times.step(times.shard)),
+        "tree": Algorithm(_tree_all_reduce, lambda times: 2 * _tree_broadcast_ps(times), powers_of_two=True),
+        "halving_doubling": Algorithm(_halving_doubling, lambda times: 2 * _doubling_ps(times), powers_of_two=True),
+        "one_shot": Algorithm(_one_shot, lambda times: _direct_ps(times, times.collective.n_bytes)),
+        "two_shot": Algorithm(_two_shot, lambda times: 2 * _direct_ps(times, times.shard)),
+    },
+    "all_gather": {
+        "ring": _RING_SHARDS,
+        "doubling": Algorithm(_doubling, _doubling_ps, powers_of_two=True),
+        "direct": _DIRECT_SHARDS,
+        "multicast": Algorithm(_multicast_all_gather, lambda times: _direct_ps(times, times.shard)),
+    },
+    "reduce_scatter": {
+        "ring": _RING_SHARDS,
+        "halving": Algorithm(_halving, _doubling_ps, powers_of_two=True),
+        "direct": _DIRECT_SHARDS,
+    },
+    "broadcast": {
+        "ring": Algorithm(_ring_broadcast, _ring_broadcast_ps),
+        "tree": Algorithm(_tree_broadcast, _tree_broadcast_ps),
+        "multicast": Algorithm(_multicast_broadcast, _multicast_broadcast_ps),
+    },
+    "all_to_all": {"direct": _DIRECT_SHARDS},
+}
+"""Every collective and its algorithms."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from simulator.core.errors import ConfigError
@@ -150,7 +151,7 @@ class Fabric:
 
     def _hops(self, nodes: list[str]) -> tuple[Hop, ...]:
         hops = []
-        for one, other in zip(nodes, nodes[1:], strict=False):
+        for one, other in pairwise(nodes):
             link = self._near[one][other]
             delay_ps = link.latency_ps + self.switches.get(other, 0)
             hops.append(Hop(self._resource(one, other), link, delay_ps, self.forwarding))
