@@ -89,6 +89,7 @@ class Link:
         """Rate of the wire, encoding and efficiency taken off."""
         self.bytes_per_s: Fraction = self._with_credits()
         """Rate of the wire, or what the receiver's credits allow of it where that is less."""
+        self._ps_per_byte = (PS_PER_S / self.bytes_per_s).as_integer_ratio()
         self.latency_ps: int = 2 * config.port_latency_ps + config.wire_latency_ps
         """From one port's input to the other's output, of the first bit."""
 
@@ -124,11 +125,11 @@ class Link:
 
     def occupancy_ps(self, n_bytes: int) -> int:
         """Whole picoseconds, rounded up, that a message of `n_bytes` occupies one direction."""
-        return -int(-self.exact_ps(self.wire_bytes(n_bytes)) // 1)
+        return self._whole_ps(self.wire_bytes(n_bytes))
 
     def head_ps(self, n_bytes: int) -> int:
         """The same of a message's first flit or packet: what a switch waits for that checks before it forwards."""
-        return -int(-self.exact_ps(self.framing.head_bytes(n_bytes)) // 1)
+        return self._whole_ps(self.framing.head_bytes(n_bytes))
 
     def message_ps(self, n_bytes: int) -> int:
         """Time from the start of sending to the arrival of the last byte, nothing else on the link."""
@@ -137,6 +138,11 @@ class Link:
     def energy_pj(self, n_bytes: int) -> float:
         """Energy of a message by its bits on the wire."""
         return self.wire_bytes(n_bytes) * 8 * self.config.energy_pj_per_bit
+
+    def _whole_ps(self, wire_bytes: int) -> int:
+        """`exact_ps` rounded up, in integers."""
+        above, below = self._ps_per_byte
+        return -(-wire_bytes * above // below)
 
     def _with_credits(self) -> Fraction:
         """A window of `n_credits` units in each round trip, as a steady pace: short bursts are not let through faster,

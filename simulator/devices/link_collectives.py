@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import permutations
 
 from simulator.contracts.tasks import TaskGraph
 from simulator.core.errors import ConfigError
@@ -184,10 +183,10 @@ class _Times:
         """(everything but sending, sending) of one message, the time of a step's software included in the first."""
         one, fabric = self.collective, self.fabric
         sent = one.protocol.sent_bytes(n_bytes)
-        alike = {tuple((id(hop.link), hop.delay_ps) for hop in fabric.route(*pair)): pair for pair in self._pairs()}
+        around = one.algorithm == "ring"
         times = {
             (fabric.message_ps(*pair, sent), *(hop.link.occupancy_ps(sent) for hop in fabric.route(*pair)))
-            for pair in alike.values()
+            for pair in fabric.unlike_pairs(one.ranks, around=around)
         }
         whole, busy, *others = times.pop()
         if times or any(other != busy for other in others):
@@ -201,13 +200,6 @@ class _Times:
             f"the closed form of {one.algorithm} {one.kind} needs equal links between all ranks",
             remedy="lay its tasks (lay_collective) and schedule them",
         )
-
-    def _pairs(self) -> Iterable[tuple[str, str]]:
-        """Who sends to whom, or more."""
-        ranks = self.collective.ranks
-        if self.collective.algorithm != "ring":
-            return permutations(ranks, 2)
-        return zip(ranks, ranks[1:] + ranks[: self.collective.kind != "broadcast"], strict=False)
 
     def step(self, n_bytes: int) -> int:
         """One message from start to arrival."""

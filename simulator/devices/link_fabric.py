@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Literal
 
 from simulator.core.errors import ConfigError
@@ -78,6 +78,7 @@ class Fabric:
         for one, other, link in links:
             self._join(one, other, link)
         self._routes: dict[tuple[str, str], tuple[Hop, ...]] = {}
+        self._unlike: dict[tuple[tuple[str, ...], bool], tuple[tuple[str, str], ...]] = {}
 
     def resources(self) -> dict[str, Link]:
         """Every direction of every link: the resource's name and its link."""
@@ -107,6 +108,15 @@ class Fabric:
         times = [hop.link.occupancy_ps(n_bytes) for hop in route]
         slowest = max((time - head for time, head in zip(times, heads, strict=True)), default=0)
         return sum(hop.delay_ps for hop in route) + sum(heads) + slowest
+
+    def unlike_pairs(self, ranks: tuple[str, ...], *, around: bool) -> tuple[tuple[str, str], ...]:
+        """One pair of devices for each kind of route (links, switches) among neighbours `around` a ring, or all."""
+        key = (ranks, around)
+        if key not in self._unlike:
+            pairs = zip(ranks, ranks[1:] + ranks[:1], strict=True) if around else permutations(ranks, 2)
+            kinds = {tuple((id(hop.link), hop.delay_ps) for hop in self.route(*pair)): pair for pair in pairs}
+            self._unlike[key] = tuple(kinds.values())
+        return self._unlike[key]
 
     def bottleneck(self, source: str, destination: str) -> Link:
         """The link of a route with the least data rate, the first of equals."""

@@ -15,9 +15,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from simulator.contracts.tasks import Schedule, TaskGraph
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, WorkloadError
+from simulator.devices.link import PS_PER_S
 from simulator.devices.link_fabric import Branch, Fabric, Hop
 from simulator.devices.scheduling import schedule
+
+_MAX_CHUNKS = 1_000_000  # a task each, and more on the way
+_LONGEST_PS = 1 << 56  # a transfer has several tasks of its length, whose sum the scheduler bounds by 2^62
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def run_transfers(fabric: Fabric, transfers: Sequence[Transfer], *, chunk_bytes:
     Transfers that reach a link at one time are served in the order (start, source, destinations, bytes, name), not
     in that of `transfers`: permuting them changes nothing.
     """
+    _check_length(fabric, transfers)
     graph = TaskGraph()
     laid: dict[int, Laid] = {}
     for index in sorted(range(len(transfers)), key=lambda i: _order(transfers[i])):
@@ -134,6 +139,17 @@ def alone_ps(fabric: Fabric, transfer: Transfer) -> int:
     return schedule(graph).makespan_ps
 
 
+def _check_length(fabric: Fabric, transfers: Sequence[Transfer]) -> None:
+    """Refuse what 64 bits of picoseconds might not hold."""
+    total_ps = sum(fabric.message_ps(one.source, end, one.n_bytes) for one in transfers for end in one.destinations)
+    if total_ps > _LONGEST_PS:
+        raise WorkloadError(
+            f"the transfers take {total_ps / PS_PER_S:.3g} s together, "
+            f"more than the {_LONGEST_PS // PS_PER_S:,} s that are simulated at most",
+            remedy="send fewer bytes, or over faster links",
+        )
+
+
 def _order(transfer: Transfer) -> tuple[int, str, tuple[str, ...], int, str]:
     return transfer.start_ps, transfer.source, transfer.destinations, transfer.n_bytes, transfer.name
 
@@ -147,6 +163,11 @@ def _chunks(n_bytes: int, chunk_bytes: int | None, first: Hop) -> list[tuple[int
         raise ConfigError(
             f"a chunk of {chunk_bytes} bytes is smaller than a packet or flit of {first.resource}, {unit} bytes",
             remedy=f"give at least {unit} bytes",
+        )
+    if n_bytes > chunk_bytes * _MAX_CHUNKS:
+        raise ConfigError(
+            f"a transfer of {n_bytes:,} bytes has more than {_MAX_CHUNKS:,} chunks of {chunk_bytes:,} bytes",
+            remedy="give larger chunks",
         )
     return [(begin, min(begin + chunk_bytes, n_bytes)) for begin in range(0, n_bytes, chunk_bytes)]
 
