@@ -224,6 +224,18 @@ def test_what_holds_of_every_plan(case: tuple[Fabric, list[Transfer]]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@given(cases())
+def test_nothing_gets_between_the_head_and_the_rest_of_a_message(case: tuple[Fabric, list[Transfer]]) -> None:
+    plan = run_transfers(*case).schedule
+    tasks = plan.tasks
+    for index in range(len(tasks) - 1):
+        on = tasks.resource_name(index)
+        if on and on == tasks.resource_name(index + 1) and tasks.after_of(index) == tasks.after_of(index + 1):
+            same = tasks.operator_name(index) == tasks.operator_name(index + 1)
+            assert not same or plan.start_ps[index + 1] == plan.end_ps[index]
+
+
+@settings(max_examples=100, deadline=None)
 @given(links(), st.lists(st.integers(1, 20_000), min_size=1, max_size=8))
 def test_a_shared_link_is_never_idle_while_somebody_waits(link, sizes: list[int]) -> None:
     """Senders of equal links to one device: all bytes, one after the other, and the latency once."""
