@@ -1,4 +1,4 @@
-"""`sim replay`: a raw trace on one part."""
+"""`sim replay`: a raw trace, or synthetic traffic, on one part."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from simulator.cli.output import working
 
 def replay(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(metavar="PART", help="Part, such as hw_configs/parts/gddr6_aim.yaml.")],
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="Trace file of the kind that the part takes.")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="Part, such as hw_configs/parts/dram/ddr4.yaml.")],
+    trace: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRACE",
+            help="Trace file of the kind that the part takes; or synthetic: the traffic that the part describes.",
+        ),
+    ],
     sets: SetOption = None,
     seed: SeedOption = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay a raw trace on one part."""
+    """Replay a raw trace on one part.
+
+    A DRAM takes loads and stores, vectors of coordinates, CSV, or synthetic traffic; an AiM device its instructions.
+    """
     from simulator.report.printing import show_run
 
     with working("replaying"):

@@ -111,7 +111,8 @@ def replay(
 ) -> Run:
     """Replay a raw trace on a part: `replay("hw_configs/parts/gddr6_aim.yaml", "block.aim")`.
 
-    `sets` begin at the part's root; see `run` for `out` and errors.
+    In the trace's place, `"synthetic"` is the traffic that a memory part's own keys describe. `sets` begin at the
+    part's root; see `run` for `out` and errors.
     """
     planned = plan_replay(part, trace, sets=sets or {}, seed=seed)
     target = None if out is None else run_target(out, planned.default_directory)

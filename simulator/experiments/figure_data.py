@@ -12,7 +12,7 @@ from simulator.experiments.validate_records import FAIL, Group, Number, Point
 if TYPE_CHECKING:
     from simulator.experiments.figure_study import Study
 
-PanelKind = Literal["bars", "stacked", "lines", "scatter", "table", "hidden"]
+PanelKind = Literal["bars", "stacked", "lines", "scatter", "curves", "table", "hidden"]
 
 _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose of it
 
@@ -22,7 +22,8 @@ class Panel:
     """One pair of axes, or a table.
 
     `bars` group series by position and `stacked` pile them up; `lines` join positions; `scatter` takes each value's x
-    from the panel `x_from`, which may be `hidden`; a `table` has a row per series and a column per position.
+    from the panel `x_from`, which may be `hidden`, and `curves` do so without naming their points; a `table` has a row
+    per series and a column per position.
     `reference` is a line to compare with, such as 1 for ratios.
     """
 
@@ -43,6 +44,15 @@ class Run:
     model: str
     scope: str = "query"
     sets: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Synthetic traffic on a part of `hw_configs`, with overrides."""
+
+    part: str
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +111,7 @@ class Figure:
     caption: str
     source: str
     panels: tuple[Panel, ...]
-    runs: Mapping[str, Run]
+    runs: Mapping[str, Run | Replay]
     measure: Callable[[Study], Sequence[Value]]
     cautions: tuple[str, ...] = ()
     inches: tuple[float, float] = (3.5, 2.5)

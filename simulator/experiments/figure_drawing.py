@@ -71,8 +71,9 @@ def _breadth(panel: Panel, values: list[Value]) -> float:
 
 def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
     values = measured.of_panel(panel.name)
-    if panel.kind == "scatter":
-        _scatter(axes, values, {value.key[1:]: value for value in measured.of_panel(panel.x_from)})
+    if panel.x_from:
+        abscissae = {value.key[1:]: value for value in measured.of_panel(panel.x_from)}
+        (_scatter if panel.kind == "scatter" else _curves)(axes, values, abscissae)
     else:
         draw_values: dict[str, Callable[[Axes, list[Value]], None]] = {
             "bars": _bars, "stacked": _stacked, "lines": _lines,
@@ -185,6 +186,14 @@ def _scatter(axes: Axes, values: list[Value], abscissae: dict[tuple[str, str], V
     axes.margins(x=0.2, y=0.1)
 
 
+def _curves(axes: Axes, values: list[Value], abscissae: dict[tuple[str, str], Value]) -> None:
+    """A line per series through points of two quantities, none of them named."""
+    for index, name in enumerate(series_names(values)):
+        own = [value for value in values if value.series == name]
+        xs = [abscissae[value.key[1:]].ours for value in own]
+        axes.plot(xs, [value.ours for value in own], color=_SERIES[index], marker=MARKERS[index], markersize=2.6)
+
+
 def _line(
     axes: Axes, xs: Sequence[float], own: list[Value], index: int, labels: list[str], *, sideways: bool = False
 ) -> None:
@@ -247,7 +256,7 @@ def _series_handles(panel: Panel, values: Sequence[Value]) -> list[Any]:
     from matplotlib.patches import Patch
 
     names = series_names(values)
-    if panel.kind in ("lines", "scatter"):
+    if panel.kind in ("lines", "scatter", "curves"):
         baselines = {value.series for value in values if value.is_baseline}
         return [
             Line2D(

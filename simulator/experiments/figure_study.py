@@ -1,17 +1,18 @@
-"""What figures compute from: runs made once for all of them, the cost of the machine, and the baseline beside it."""
+"""What figures compute from: runs made once for all of them, parts, the cost of the machine, the baseline beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from math import prod
+from typing import Any
 
 from simulator.contracts.results import RunRecord
 from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.errors import ModelFault
 from simulator.devices.cost import HOURS_PER_YEAR, Cost
-from simulator.experiments.figure_data import Run, Value, printed
+from simulator.experiments.figure_data import Replay, Run, Value, printed
 from simulator.experiments.figure_targets import Gpu, load_baseline
 from simulator.experiments.validate_records import Number
 from simulator.experiments.validate_runs import Runs
@@ -43,6 +44,12 @@ class Study:
     def record(self, run: Run) -> RunRecord:
         """The record of a run."""
         return self.runs.record(run.model, run.scope, run.sets)
+
+    def part(self, replay: Replay) -> Any:
+        """The device of a replay's part, with its overrides."""
+        from simulator.experiments.replay import load_device
+
+        return load_device(data_directory("hw_configs") / replay.part, replay.sets)[1]
 
     def metric(self, run: Run, name: str) -> float:
         """A metric of a run, or one of the values that cent.yaml defines over records."""

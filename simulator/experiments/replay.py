@@ -1,4 +1,7 @@
-"""`sim replay` and `simulator.replay`: a raw trace on one part. A part's kind names the device that replays it."""
+"""`sim replay` and `simulator.replay`: a raw trace, or traffic that the part describes itself, on one part.
+
+A part's kind names the device that replays it.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,16 @@ from simulator.report.run_directory import default_run_path, run_target
 from simulator.report.run_files import RunInputs, write_run
 
 DEFAULT_SEED = 1
+SYNTHETIC = "synthetic"
+"""In a trace's place: the traffic that the part's own keys describe."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedReplay:
-    """A part, bound to its device, and the trace that it will replay; nothing has been simulated yet."""
+    """A part, bound to its device, and the trace that it will replay; nothing has been simulated yet.
+
+    `checksum` is the trace's, empty for synthetic traffic.
+    """
 
     part: str
     trace: str
@@ -52,7 +60,7 @@ class PlannedReplay:
             config_yaml=resolved_yaml(self.tree),
             config_hash=config_hash(self.tree),
             seed=self.seed,
-            trace_checksums={self.trace: self.checksum},
+            trace_checksums={self.trace: self.checksum} if self.checksum else {},
             parameters=parameters(self.tree),
             config=self.part,
         )
@@ -79,12 +87,30 @@ def plan_replay(part: str | Path, trace: str | Path, *, sets: Sets = (), seed: i
         raise ConfigError(
             f"a part of kind `{tree.get('kind')}` replays no traces",
             where=tree.position("kind"),
-            remedy="try hw_configs/parts/gddr6_aim.yaml",
+            remedy="try hw_configs/parts/dram/ddr4.yaml or hw_configs/parts/gddr6_aim.yaml",
         )
-    if not Path(trace).is_file():
-        raise WorkloadError("there is no such trace", where=str(trace), remedy="name an existing file")
     chosen = DEFAULT_SEED if seed is None else seed
-    return PlannedReplay(str(part), str(trace), tree, device, chosen, file_checksum(Path(trace)))
+    if chosen < 0:
+        raise ConfigError(f"{chosen} is no seed", where="--seed", remedy="give a whole number from 0")
+    checksum = "" if str(trace) == SYNTHETIC else _checksum(Path(trace))
+    if not checksum and not getattr(device, "replays_synthetic", False):
+        raise ConfigError(
+            f"a part of kind `{tree.get('kind')}` describes no synthetic traffic",
+            where=tree.position("kind"),
+            remedy="name a trace file (./synthetic, if it is called so)",
+        )
+    return PlannedReplay(str(part), str(trace), tree, device, chosen, checksum)
+
+
+def _checksum(trace: Path) -> str:
+    if not trace.is_file():
+        raise WorkloadError("there is no such trace", where=str(trace), remedy="name an existing file")
+    try:
+        return file_checksum(trace)
+    except OSError as error:
+        raise WorkloadError(
+            f"cannot read the trace: {error.strerror}", where=str(trace), remedy="name a readable file"
+        ) from None
 
 
 def replay_command(

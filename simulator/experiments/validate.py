@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from simulator.contracts.results import Table
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_records import FAIL, Group, Point, Row, rows_of
+from simulator.experiments.validate_replays import is_of_replays, replay_points
 from simulator.experiments.validate_runs import Runs
-from simulator.experiments.validate_targets import Targets, list_targets, load_targets, machine_of
+from simulator.experiments.validate_targets import Targets, check_name, list_targets, load_targets, machine_of, path_of
 from simulator.report.wording import take_apart
 
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
@@ -20,11 +21,19 @@ def validate(names: Sequence[str] = ()) -> list[Row]:
     Raises ConfigError for a name without targets.
     """
     chosen = list(dict.fromkeys(names or list_targets()))
-    loaded = {machine: load_targets(machine) for machine in dict.fromkeys(map(machine_of, chosen))}
+    for name in chosen:
+        check_name(name)
+    of_replays = {name for name in chosen if is_of_replays(path_of(name))}
+    machines = dict.fromkeys(machine_of(name) for name in chosen if name not in of_replays)
+    loaded = {machine: load_targets(machine) for machine in machines}
     runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
-    return [
-        row for name in chosen for row in rows_of(_named_points(name, loaded[machine_of(name)], runs[machine_of(name)]))
-    ]
+
+    def points(name: str) -> Iterator[Point]:
+        if name in of_replays:
+            return replay_points(path_of(name))
+        return _named_points(name, loaded[machine_of(name)], runs[machine_of(name)])
+
+    return [row for name in chosen for row in rows_of(points(name))]
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:

@@ -130,14 +130,23 @@ def machine_of(name: str) -> str:
     return name.removesuffix(FIGURES)
 
 
-def load_targets(name: str, folder: Path = FOLDER) -> Targets:
-    """The targets of a name. Raises ConfigError for an unknown name, or at the place of what is wrong in the file."""
-    path = folder / f"{name}.yaml"
+def path_of(name: str, folder: Path = FOLDER) -> Path:
+    """The file of the targets of a name."""
+    return folder / f"{name}.yaml"
+
+
+def check_name(name: str, folder: Path = FOLDER) -> None:
+    """Raise ConfigError, with the nearest name, where there are no targets of a name."""
     if name not in list_targets(folder):
         raise ConfigError(
             f"there are no targets {name!r}", where="sim validate", remedy=did_you_mean(name, list_targets(folder))
         )
-    return bind(load_part(path), Targets)
+
+
+def load_targets(name: str, folder: Path = FOLDER) -> Targets:
+    """The targets of a name. Raises ConfigError for an unknown name, or at the place of what is wrong in the file."""
+    check_name(name, folder)
+    return bind(load_part(path_of(name, folder)), Targets)
 
 
 def golden_rows(targets: Targets, folder: Path = FOLDER) -> list[dict[str, str]]:

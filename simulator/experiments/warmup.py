@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import get_args
 
 from simulator.devices.aim_device import Detail
 from simulator.experiments.llm_steps import run_llm
+from simulator.experiments.replay import SYNTHETIC, plan_replay
 from simulator.experiments.settings import load_settings
 from simulator.workload.catalog import data_directory
 
@@ -22,3 +25,16 @@ def warmup() -> None:
             "system.detail": detail,
         }
         run_llm(load_settings(config, small))
+    _warm_memories()
+
+
+def _warm_memories() -> None:
+    """Serve a little traffic of every kind on every standard: each has a controller of its own."""
+    traffic = {"trace": "mix", "trace_param": 4, "read_frac": 0.5, "n_requests": 300, "arrivals": "poisson"}
+    parts = sorted((data_directory("hw_configs") / "parts" / "dram").glob("*.yaml"))
+    for part in parts:
+        plan_replay(part, SYNTHETIC, sets={**traffic, "offer_interval_cyc": 20}).perform()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace"
+        trace.write_text("LD 0x40\n")
+        plan_replay(parts[0], trace).perform()

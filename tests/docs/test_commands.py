@@ -16,6 +16,7 @@ PAGES = (
     "docs/traces.md",
     "docs/cent.md",
     "docs/figures.md",
+    "docs/dram.md",
     "traces/README.md",
     "workloads/README.md",
 )

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import yaml
 from simulator.core.errors import ConfigError
 from simulator.experiments import figure, validate_figures
 from simulator.experiments.figure import list_figures, load_figure, measure_figures
-from simulator.experiments.figure_data import Figure, Measured, Panel, Run, Value, printed
+from simulator.experiments.figure_data import Figure, Measured, Panel, Replay, Run, Value, printed
 from simulator.experiments.figure_drawing import draw
 from simulator.experiments.figure_files import numbers, write_figures
 from simulator.experiments.figure_study import Study, geomean, with_geomeans
@@ -35,6 +36,7 @@ ASKED = {
     "cent-gpus",
     "cent-queries",
     "cent-hybrids",
+    "dram-loaded-latency",
 }
 # What the project promises of CENT, within 0.1 %: figure, panel, series and position.
 RATIOS = {
@@ -53,11 +55,15 @@ class Watched(Study):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Run] = []
+        self.asked: list[Run | Replay] = []
 
     def record(self, run: Run):
         self.asked.append(run)
         return super().record(run)
+
+    def part(self, replay: Replay):
+        self.asked.append(replay)
+        return super().part(replay)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,11 @@ def study() -> Watched:
 @pytest.fixture(scope="module")
 def measured(study: Watched) -> dict[str, Measured]:
     return {one.figure.name: one for one in measure_figures(list_figures(), study)}
+
+
+def identity(run: Run | Replay) -> tuple[str, ...]:
+    where = (run.model, run.scope) if isinstance(run, Run) else (run.part, str(run.seed))
+    return *where, str(sorted(run.sets.items()))
 
 
 def targets(**values: dict[str, dict[str, float]]) -> FigureTargets:
@@ -113,8 +124,7 @@ def test_a_figure_says_what_it_is_and_what_it_runs(name: str, study: Watched, me
     assert all(panel.x_from in panels for panel in one.figure.panels if panel.kind == "scatter")
     study.asked.clear()
     one.figure.measure(study)
-    keys = {(run.model, run.scope, str(sorted(run.sets.items()))) for run in one.figure.runs.values()}
-    assert {(run.model, run.scope, str(sorted(run.sets.items()))) for run in study.asked} == keys
+    assert set(map(identity, study.asked)) == set(map(identity, one.figure.runs.values()))
 
 
 @pytest.mark.parametrize("name", ["cent-13b", "cent-14c", "cent-queries"])
@@ -126,6 +136,15 @@ def test_the_csv_says_the_same(name: str, measured: dict[str, Measured]) -> None
         assert float(row["ours"]) == value.ours
         assert (float(row["published"]) if row["published"] else None) == value.published
         assert row["verdict"] == value.verdict
+
+
+def test_latency_rises_with_load(measured: dict[str, Measured]) -> None:
+    one = measured["dram-loaded-latency"]
+    for panel in one.figure.panels:
+        for series in {value.series for value in one.of_panel(panel.name)}:
+            curve = [value.ours for value in one.of_panel(panel.name) if value.series == series]
+            assert all(later > 0.97 * earlier for earlier, later in pairwise(curve))
+            assert curve[-1] > 2 * curve[0]
 
 
 def test_published_numbers_change_nothing_of_ours(
@@ -141,9 +160,12 @@ def test_published_numbers_change_nothing_of_ours(
 def test_validation_repeats_no_number(study: Watched) -> None:
     points = list(figure_points("cent_figures", study))
     assert len(points) == 44
-    assert {point.group.name for point in points} == ASKED - {"cent-gpus", "cent-queries", "cent-hybrids"} | {
-        "cent-cost"
-    }
+    assert {point.group.name for point in points} == ASKED - {
+        "cent-gpus",
+        "cent-queries",
+        "cent-hybrids",
+        "dram-loaded-latency",
+    } | {"cent-cost"}
     assert all(point.verdict == PASS for point in points)
 
 

@@ -38,7 +38,7 @@ def few_targets(repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     table = (source / "cent_golden.csv").read_text(encoding="utf-8").splitlines()
     few = [line for line in table if line.startswith(("case_id,", "mac64,", "pub_7B_dev8_pp8_tp1_S512,"))]
     (folder / "cent_golden.csv").write_text("\n".join(few) + "\n", encoding="utf-8")
-    for name in ("list_targets", "load_targets", "golden_rows"):
+    for name in ("list_targets", "load_targets", "golden_rows", "path_of", "check_name"):
         default = getattr(validate_targets, name).__defaults__
         monkeypatch.setattr(getattr(validate_targets, name), "__defaults__", (folder,) * len(default))
     return folder
@@ -159,7 +159,7 @@ def test_an_unknown_name_is_refused(sim) -> None:
     assert (outcome.code, "cent" in outcome.err) == (2, True)
     with pytest.raises(ConfigError):
         validate(("nothing",))
-    assert list_targets() == ["cent", "cent_figures"]
+    assert list_targets() == ["cent", "cent_figures", "dram"]
 
 
 @pytest.mark.parametrize(
