@@ -75,6 +75,7 @@ from simulator.kernels.dram_event_state import (
     WORDS,
     inlined,
     jit,
+    outermost,
 )
 from simulator.kernels.dram_event_stream import only_hits, stream_hits
 
@@ -84,7 +85,7 @@ OFFERING, FLYING, STOPPING, DRAINING, SETTLING = range(5)
 FNV_START = -3750763034362895579  # 14695981039346656037 as a signed word
 
 
-@jit
+@outermost
 def reset(state, n_channels, table):
     """All banks closed, all queues empty. `state` is zero."""
     for channel in range(n_channels):
@@ -223,7 +224,7 @@ def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
     return SETTLING
 
 
-@jit
+@outermost
 def run_events(state, n_channels, table, requests, offers, latency, issue, flight, log, front, tallies, until):
     """Serve requests up to number `until` (and all that is left, once all were offered), or until the log is full.
 
