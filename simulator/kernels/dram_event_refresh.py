@@ -46,7 +46,7 @@ def push(s, base, front, command, lane):
 
 @jit
 def staggered_due(s, base, table):
-    """When the next round of a staggered refresh begins: its interval over, and its set done in every pseudo channel."""
+    """When the next round of a staggered refresh begins: interval over, and its set done in every pseudo channel."""
     due = s[base + DUE_NEXT]
     for rank in range(table[T_RANKS]):
         place = base + PUSHED + 2 * (rank * table[T_SETS_PER_RANK] + s[base + DUE_SET])

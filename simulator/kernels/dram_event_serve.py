@@ -1,4 +1,4 @@
-"""Commands of the event-driven DRAM controller: what issuing each does to ready times, banks, requests and statistics."""
+"""Commands of the event-driven DRAM controller: what each does to ready times, banks, requests and statistics."""
 
 from simulator.kernels.dram_event_queues import (
     close_lane,
