@@ -54,7 +54,10 @@ def parts() -> Table:
     folder = data_directory("hw_configs") / "parts"
     return Table(
         ("part", "kind", "holds"),
-        [(path.name, str(load_part(path).get("kind", "-")), _comment(path)) for path in sorted(folder.glob("*.yaml"))],
+        [
+            (path.relative_to(folder).as_posix(), str(load_part(path).get("kind", "-")), _comment(path))
+            for path in sorted(folder.rglob("*.yaml"), key=lambda path: (len(path.parents), path))
+        ],
     )
 
 

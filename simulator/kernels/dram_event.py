@@ -2,7 +2,8 @@
 
 Channels meet only in the front end, which offers requests in order. So each channel is taken forward on its own, up to
 the tick before which it is offered its next request, or until it has room for it.
-Source: the semantics of Ramulator 2.1 (commit c5b1c3a, MIT), studied and told in own words; equal to it command by command.
+Source: the semantics of Ramulator 2.1 (commit c5b1c3a, MIT), studied and told in own words; equal to it command by
+command.
 """
 
 from simulator.kernels.dram_event_advance import SPARE_LOG, advance_one_bus, advance_split, advance_two_buses
@@ -18,6 +19,7 @@ from simulator.kernels.dram_event_state import (
     DONE,
     DUE,
     DUE_NEXT,
+    F_CATCHING_UP,
     F_CHANNEL,
     F_DRAINED,
     F_FLYING,
@@ -37,6 +39,7 @@ from simulator.kernels.dram_event_state import (
     HEAD,
     HIT,
     KEY,
+    LANE_MASK,
     LAST,
     LAST_COLUMN,
     LATENCY_SUM,
@@ -74,16 +77,17 @@ from simulator.kernels.dram_event_state import (
     WORDS,
     inlined,
     jit,
+    outermost,
 )
 from simulator.kernels.dram_event_stream import only_hits, stream_hits
 
-# phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick, drain,
-# and reach the last column's tick
+# Phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick,
+# drain, and reach the last column's tick.
 OFFERING, FLYING, STOPPING, DRAINING, SETTLING = range(5)
 FNV_START = -3750763034362895579  # 14695981039346656037 as a signed word
 
 
-@jit
+@outermost
 def reset(state, n_channels, table):
     """All banks closed, all queues empty. `state` is zero."""
     for channel in range(n_channels):
@@ -141,9 +145,11 @@ def take_tally(state, n_channels, cyc, tally):
 
 
 @inlined
-def accept(s, base, table, latency, flight, front, is_write, lane, row, address, request):
-    """Offer one request after tick `CLK`: forwarded, coalesced or queued; False if there is no room."""
-    queue = 1 if is_write else 0
+def accept(s, base, table, latency, flight, front, requests, i):
+    """Offer request `i` after tick `CLK`: forwarded, coalesced or queued; False if there is no room."""
+    queue = requests[i, 4]
+    lane = requests[i, 1] & LANE_MASK
+    address = requests[i, 3]
     if s[base + N_READ + 1] > 0 and is_being_written(s, base, lane, address):
         if queue:
             s[base + COALESCED] += 1
@@ -151,13 +157,24 @@ def accept(s, base, table, latency, flight, front, is_write, lane, row, address,
             s[base + FORWARDED] += 1
             arrived = s[base + CLK]
             front[F_UNISSUED] += 1
-            finish_read(s, base, table, latency, flight, front, request, arrived, arrived + 1)
+            finish_read(s, base, table, latency, flight, front, i, arrived, arrived + 1)
         return True
     if s[base + N_READ + queue] >= table[T_READ_QUEUE + queue]:
         return False
-    enqueue(s, base, table, queue, lane, row, address, request)
+    enqueue(s, base, table, queue, lane, requests[i, 2], address, i)
     front[F_UNISSUED] += 1 - queue
     return True
+
+
+@inlined
+def after_acceptance(table, front, tick, used):
+    """A request was taken before `tick`, after `used` others: before which tick the next is offered."""
+    front[F_STOP] = tick - 1
+    used += 1
+    if used == table[T_FE_RATIO] or tick == 1:
+        tick += 1
+        used = 0
+    front[F_TICK], front[F_USED] = tick, used
 
 
 @jit
@@ -181,9 +198,16 @@ def wait_for_data(state, n_channels, table, flight, front, tick):
     first = NEVER
     for k in range(front[F_FLYING]):
         first = min(first, flight[k])
+    front[F_CHANNEL] = 0
+    front[F_CATCHING_UP] = 0
+    for channel in range(n_channels):
+        if state[channel * WORDS + CLK] < tick - 1:
+            # Reads that count as waiting may long have been served.
+            front[F_CATCHING_UP] = 1
+            front[F_LIMIT] = tick - 1
+            return True
     # A read issued later than this brings its data after the first of those under way, or after all channels' ticks.
     front[F_LIMIT] = min(tick - 1 + table[T_READ_LATENCY], first - table[T_READ_LATENCY] - 1)
-    front[F_CHANNEL] = 0
     return True
 
 
@@ -191,6 +215,8 @@ def wait_for_data(state, n_channels, table, flight, front, tick):
 def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
     """All channels have done their part of a phase: what comes next."""
     front[F_CHANNEL] = 0
+    if phase == FLYING and front[F_CATCHING_UP]:
+        return OFFERING
     if phase == FLYING:
         first = NEVER
         for k in range(front[F_FLYING]):
@@ -213,94 +239,95 @@ def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
     return SETTLING
 
 
+@inlined
+def take_forward(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
+    """Take a channel forward by the controller of its standard."""
+    if table[T_CONTROLLER] == ONE_BUS:
+        advance_one_bus(s, base, table, latency, issue, flight, log, front, channel, limit, wait)
+    elif table[T_CONTROLLER] == SPLIT_ACTIVATE:
+        advance_split(s, base, table, latency, issue, flight, log, front, channel, limit, wait)
+    else:
+        advance_two_buses(s, base, table, latency, issue, flight, log, front, channel, limit, wait)
+
+
 @jit
+def next_channel(state, n_channels, table, flight, front, tallies):
+    """In a phase in which nothing is offered: the next channel that is not yet where the phase wants all; -1 if the
+    phase has ended."""
+    phase = front[F_PHASE]
+    for channel in range(front[F_CHANNEL], n_channels):
+        base = channel * WORDS
+        is_there = state[base + PENDING] == 0 if phase == DRAINING else state[base + CLK] >= front[F_LIMIT]
+        if not is_there:
+            front[F_CHANNEL] = channel
+            return channel
+    front[F_PHASE] = after_all_channels(state, n_channels, table, flight, front, tallies, phase)
+    return -1
+
+
+@jit
+def must_wait(state, n_channels, table, offers, flight, front, i):
+    """Move to the tick before which request `i` is offered; whether too many reads are outstanding there."""
+    if offers.shape[0] > 0 and offers[i] > front[F_TICK]:
+        front[F_TICK] = offers[i]
+        front[F_USED] = 0
+    if table[T_WINDOW] == 0:
+        return False
+    if wait_for_data(state, n_channels, table, flight, front, front[F_TICK]):
+        front[F_PHASE] = FLYING
+        return True
+    return False
+
+
+@outermost
 def run_events(state, n_channels, table, requests, offers, latency, issue, flight, log, front, tallies, until):
     """Serve requests up to number `until` (and all that is left, once all were offered), or until the log is full.
 
     state int64[n_channels * WORDS] and table int64 are those of `dram_event_state`; requests int64[n, 5]: channel,
     lane, row, address, is it a write; offers int64[n], or none; fills latency and issue int64[n] and log int64[m, 5]
-    (m may be 0); flight int64[window + n_channels]; front int64[N_FRONT] is kept between calls; tallies int64[2,
-    n_channels, N_TALLY] at the stop and at the end. `front[F_STATUS]` says how it ended.
+    (m may be 0); flight int64[window + 1]; front int64[N_FRONT] is kept between calls; tallies int64[2, n_channels,
+    N_TALLY] at the stop and at the end. `front[F_STATUS]` says how it ended.
     """
-    n = requests.shape[0]
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
-    controller = table[T_CONTROLLER]
-    fe_ratio = table[T_FE_RATIO]
-    can_stream = controller == ONE_BUS and offers.shape[0] == 0 and table[T_WINDOW] == 0
-    phase, i, tick, used, wait = front[F_PHASE], front[F_NEXT], front[F_TICK], front[F_USED], front[F_WAIT]
+    n = requests.shape[0]
+    paced = offers.shape[0] > 0 or table[T_WINDOW] > 0
+    streams = table[T_CONTROLLER] == ONE_BUS and not paced
     while front[F_STATUS] == RUNNING and front[F_LOGGED] < room:
-        queue = NO_WAIT
-        if phase == OFFERING:
-            if i == n:
-                phase = STOPPING
-                front[F_LIMIT] = front[F_STOP]
-                front[F_CHANNEL] = 0
+        i, phase, wait = front[F_NEXT], front[F_PHASE], front[F_WAIT]
+        if phase != OFFERING:
+            channel = next_channel(state, n_channels, table, flight, front, tallies)
+            if channel < 0:
                 continue
-            if i >= until:
-                break
-            channel = requests[i, 0]
-            queue = wait
-            if offers.shape[0] > 0 and offers[i] > tick:
-                tick = offers[i]
-                used = 0
-            if table[T_WINDOW] > 0 and wait == NO_WAIT:
-                if wait_for_data(state, n_channels, table, flight, front, tick):
-                    front[F_TICK] = tick
-                    phase = FLYING
-                    continue
-            limit = tick - 1 if wait == NO_WAIT else NEVER
-        else:
-            channel = front[F_CHANNEL]
-            if channel == n_channels:
-                phase = after_all_channels(state, n_channels, table, flight, front, tallies, phase)
-                if phase == OFFERING:
-                    tick, used = front[F_TICK], front[F_USED]
-                continue
-            if phase == DRAINING:
-                queue = WAIT_DRAINED
-                if state[channel * WORDS + PENDING] == 0:
-                    front[F_CHANNEL] = channel + 1
-                    continue
             limit = front[F_LIMIT]
+            wait = WAIT_DRAINED if phase == DRAINING else NO_WAIT
+        elif i == n:
+            front[F_PHASE], front[F_LIMIT], front[F_CHANNEL] = STOPPING, front[F_STOP], 0
+            continue
+        elif i >= until:
+            break
+        else:
+            if paced and wait == NO_WAIT and must_wait(state, n_channels, table, offers, flight, front, i):
+                continue
+            channel = requests[i, 0]
+            limit = front[F_TICK] - 1 if wait == NO_WAIT else NEVER
         base = (channel * WORDS) & BASE_MASK
-        if wait != NO_WAIT and can_stream and only_hits(state, base, table, wait):
-            front[F_NEXT] = i
+        if streams and wait != NO_WAIT and phase == OFFERING and only_hits(state, base, table, wait):
             if stream_hits(state, base, table, requests, latency, issue, flight, log, front, channel, wait, room):
-                i = front[F_NEXT]
-                front[F_STOP] = state[base + CLK]
-                tick, used, wait = front[F_STOP] + 1, 1, NO_WAIT
-                if fe_ratio == 1:
-                    tick, used = tick + 1, 0
+                front[F_WAIT] = NO_WAIT
+                after_acceptance(table, front, state[base + CLK] + 1, 0)
                 continue
         if state[base + CLK] < limit:
-            if controller == ONE_BUS:
-                advance_one_bus(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
-            elif controller == SPLIT_ACTIVATE:
-                advance_split(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
-            else:
-                advance_two_buses(state, base, table, latency, issue, flight, log, front, channel, limit, queue)
+            take_forward(state, base, table, latency, issue, flight, log, front, channel, limit, wait)
         if phase != OFFERING:
-            if phase != DRAINING and state[base + CLK] >= limit:
-                front[F_CHANNEL] = channel + 1
             continue
-        is_write = requests[i, 4]
         if wait != NO_WAIT:
             if state[base + N_READ + wait] >= table[T_READ_QUEUE + wait]:
                 continue
-            tick = state[base + CLK] + 1
-            used = 0
-            wait = NO_WAIT
+            front[F_TICK], front[F_USED], front[F_WAIT] = state[base + CLK] + 1, 0, NO_WAIT
         elif state[base + CLK] < limit:
             continue
-        if not accept(
-            state, base, table, latency, flight, front, is_write, requests[i, 1], requests[i, 2], requests[i, 3], i
-        ):
-            wait = is_write
-            continue
-        front[F_STOP] = tick - 1
-        i += 1
-        used += 1
-        if used == fe_ratio or tick == 1:
-            tick += 1
-            used = 0
-    front[F_PHASE], front[F_NEXT], front[F_TICK], front[F_USED], front[F_WAIT] = phase, i, tick, used, wait
+        if accept(state, base, table, latency, flight, front, requests, i):
+            front[F_NEXT] = i + 1
+            after_acceptance(table, front, front[F_TICK], front[F_USED])
+        else:
+            front[F_WAIT] = requests[i, 4]

@@ -10,6 +10,7 @@ from simulator.kernels.dram_event_queues import switch_mode, would_switch
 from simulator.kernels.dram_event_refresh import ask_for_refresh
 from simulator.kernels.dram_event_serve import (
     maintenance_command,
+    maintenance_lane,
     maintenance_ready,
     may_close,
     note_command,
@@ -23,6 +24,7 @@ from simulator.kernels.dram_event_state import (
     ACT2_BY,
     ACTIVATING_SLOT,
     ACTIVE,
+    ANY_TICK,
     BEST_CYC,
     BEST_OK,
     BEST_ORDER,
@@ -43,13 +45,11 @@ from simulator.kernels.dram_event_state import (
     NO_WAIT,
     NONE,
     ORDER,
+    ORDER_MASK,
     PENDING,
     PRE,
     PRE_ALL,
-    PRIO,
-    PRIO_HEAD,
     PRIO_LENGTH,
-    PRIO_SIZE,
     QUEUED,
     RD,
     READY,
@@ -99,7 +99,7 @@ def first_column(s, base, table, now):
 def first_row(s, base, table, now):
     """The first of all activations and precharges for the queue whose turn it is."""
     activate = first_of_kind(s, base, table, ACT, now, table[T_ODD])
-    return min(activate, first_of_kind(s, base, table, PRE, now, 0))
+    return min(activate, first_of_kind(s, base, table, PRE, now, ANY_TICK))
 
 
 @jit
@@ -153,60 +153,67 @@ def check_patience(s, base, table, front, now):
 
 
 @jit
-def maintain(s, base, table, latency, issue, flight, log, front, channel, limit):
-    """One step while maintenance waits (one bus): active requests first, then the head of the maintenance queue."""
-    now = s[base + CLK] + 1
-    head = base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1))
-    lane = s[head + 1]
+def maintenance_cyc(s, base, table, front, now, limit):
+    """The tick from `now` on in which the head of the maintenance queue may issue its next command; NEVER while it
+    would close a bank on a request that waits."""
+    check_patience(s, base, table, front, now)
+    lane = maintenance_lane(s, base)
     command = maintenance_command(s, base, table)
-    column = first_active(s, base, table, now)
-    column_cyc = tick_of(column, now)
-    ready = NEVER
-    if may_close(s, base, table, command, lane):
-        ready = maintenance_ready(s, base, table, command, lane, now)
-    cyc = min(column_cyc, ready)
-    check_patience(s, base, table, front, min(cyc, limit))
-    if cyc > limit:
-        s[base + CLK] = limit
-        return
-    s[base + CLK] = cyc
-    if column_cyc <= ready:
-        serve_column(s, base, table, latency, issue, flight, log, front, channel, column, cyc)
-    else:
-        serve_maintenance(s, base, table, log, front, channel, command, lane, cyc)
+    if not may_close(s, base, table, command, lane):
+        return NEVER
+    cyc = maintenance_ready(s, base, table, command, lane, now)
+    # Precharges alone may go on a falling edge of half clocks.
+    return cyc if command == PRE or command == PRE_ALL else cyc | table[T_ODD]
+
+
+@inlined
+def find_best(s, base, table, now):
+    """Make the best candidate of one bus known: its tick and order."""
+    if s[base + BEST_OK] == 0:
+        first = the_only_one(s, base, s[base + BEST_ORDER], now)
+        if first == NONE:
+            first = min(first_column(s, base, table, now), first_row(s, base, table, now))
+        s[base + BEST_CYC] = tick_of(first, now)
+        s[base + BEST_ORDER] = first & ORDER_MASK
+        s[base + BEST_OK] = 1
+
+
+@inlined
+def turn_if_due(s, base, table, now):
+    """Evaluate the write mode, unless an active request has the tick."""
+    if would_switch(s, base, table) and tick_of(first_active(s, base, table, now), now) > now:
+        switch_mode(s, base, table)
 
 
 @inlined
 def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
-    """One command a tick."""
+    """One command a tick: active requests, then maintenance, then the queue whose turn it is."""
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
-    order = s[base + BEST_ORDER]
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
+            ask_for_refresh(s, base, table, front)
         if s[base + PRIO_LENGTH] > 0:
-            maintain(s, base, table, latency, issue, flight, log, front, channel, limit)
-            if wait == WAIT_DRAINED and s[base + PENDING] == 0:
-                return
+            column = first_active(s, base, table, now)
+            order = column & ORDER_MASK
+            cyc = tick_of(column, now)
+            maintained = maintenance_cyc(s, base, table, front, now, limit)
+            if maintained < cyc and maintained <= limit:
+                s[base + CLK] = maintained
+                serve_maintenance(s, base, table, log, front, channel, maintained)
+                continue
+            until = limit
+        else:
+            turn_if_due(s, base, table, now)
+            find_best(s, base, table, now)
+            cyc = s[base + BEST_CYC]
+            order = s[base + BEST_ORDER]
+            until = min(limit, s[base + DUE] - 1)
+        if cyc > until:
+            s[base + CLK] = until
             continue
-        if would_switch(s, base, table) and tick_of(first_active(s, base, table, now), now) > now:
-            switch_mode(s, base, table)
-        if s[base + BEST_OK] == 0:
-            first = the_only_one(s, base, order, now)
-            if first == NONE:
-                first = min(first_column(s, base, table, now), first_row(s, base, table, now))
-            s[base + BEST_CYC] = tick_of(first, now)
-            s[base + BEST_ORDER] = first & ((1 << SHIFT) - 1)
-            s[base + BEST_OK] = 1
-        cyc = s[base + BEST_CYC]
-        if cyc > limit or cyc >= s[base + DUE]:
-            s[base + CLK] = min(limit, s[base + DUE] - 1)
-            continue
-        order = s[base + BEST_ORDER]
         s[base + CLK] = cyc
-        kind = (order >> KIND_SHIFT) & 3
-        if kind <= WR:
+        if (order >> KIND_SHIFT) & 3 <= WR:
             freed = serve_column(s, base, table, latency, issue, flight, log, front, channel, order, cyc)
         else:
             freed = serve_row(s, base, table, log, front, channel, order, cyc)
@@ -216,150 +223,128 @@ def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel,
 
 @jit
 def advance_two_buses(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
-    """In every tick a column command and a row command; on half clocks (`T_ODD`) columns, activations and refreshes
+    """In every tick a column command, then a row command; on half clocks (`T_ODD`) columns, activations and refreshes
     only in odd ticks."""
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
-    odd = table[T_ODD]
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
+            ask_for_refresh(s, base, table, front)
         maintains = s[base + PRIO_LENGTH] > 0
-        until = limit
+        row = NONE
         if maintains:
-            check_patience(s, base, table, front, now)
             column = first_active(s, base, table, now)
-            head = base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1))
-            lane = s[head + 1]
-            command = maintenance_command(s, base, table)
-            row_cyc = NEVER
-            if may_close(s, base, table, command, lane):
-                row_cyc = maintenance_ready(s, base, table, command, lane, now)
-                if command > PRE_ALL:
-                    row_cyc |= odd
-            row = NONE
+            row_cyc = maintenance_cyc(s, base, table, front, now, limit)
+            until = limit
         else:
-            if would_switch(s, base, table) and tick_of(first_active(s, base, table, now), now) > now:
-                switch_mode(s, base, table)
+            turn_if_due(s, base, table, now)
             column = first_column(s, base, table, now)
             row = first_row(s, base, table, now)
             row_cyc = tick_of(row, now)
             until = min(limit, s[base + DUE] - 1)
-        column_cyc = tick_of(column, now)
-        cyc = min(column_cyc, row_cyc)
+        cyc = min(tick_of(column, now), row_cyc)
         if cyc > until:
             s[base + CLK] = until
             continue
         s[base + CLK] = cyc
         over = False
-        if column_cyc == cyc:
-            freed = serve_column(s, base, table, latency, issue, flight, log, front, channel, column, cyc)
+        if tick_of(column, now) == cyc:
+            freed = serve_column(s, base, table, latency, issue, flight, log, front, channel, column & ORDER_MASK, cyc)
             over = is_over(s, base, wait, freed)
-        if maintains:
-            if column_cyc == cyc:
-                row_cyc = NEVER
-                command = maintenance_command(s, base, table)
-                if may_close(s, base, table, command, lane):
-                    row_cyc = maintenance_ready(s, base, table, command, lane, cyc)
-                    if command > PRE_ALL:
-                        row_cyc |= odd
-            if row_cyc == cyc:
-                serve_maintenance(s, base, table, log, front, channel, command, lane, cyc)
-        else:
-            if column_cyc == cyc:
+            # The row slot sees what the column slot did.
+            if maintains:
+                row_cyc = maintenance_cyc(s, base, table, front, cyc, limit)
+            else:
                 if would_switch(s, base, table):
                     switch_mode(s, base, table)
                 row = first_row(s, base, table, cyc)
                 row_cyc = tick_of(row, cyc)
-            if row_cyc == cyc:
-                freed = serve_row(s, base, table, log, front, channel, row & ((1 << SHIFT) - 1), cyc)
+        if row_cyc == cyc:
+            if maintains:
+                serve_maintenance(s, base, table, log, front, channel, cyc)
+            else:
+                freed = serve_row(s, base, table, log, front, channel, row & ORDER_MASK, cyc)
                 over = over or is_over(s, base, wait, freed)
         if over:
             return
 
 
 @inlined
-def serve_in_step(s, base, table, latency, issue, flight, log, front, channel, order, now):
-    """A column command of LPDDR5, or the CAS that must go before it where the data clock is out of step."""
-    if now < s[base + SYNC_END] or table[T_ALWAYS_IN_SYNC]:
-        return serve_column(s, base, table, latency, issue, flight, log, front, channel, order, now)
+def needs_sync(s, base, table, cyc):
+    """Whether the data clock of LPDDR5 is out of step, so that a column command needs a CAS before it."""
+    return cyc >= s[base + SYNC_END] and not table[T_ALWAYS_IN_SYNC]
+
+
+@jit
+def begin_sync(s, base, table, log, front, channel, order, now):
+    """Issue the CAS of a candidate, whose column command then has the bus to itself."""
     lane = order & LANE_MASK
     kind = (order >> KIND_SHIFT) & 1
-    slot = s[base + ACTIVE + lane] if order & QUEUED == 0 else s[base + HIT + kind * STRIDE + lane]
+    slot = s[base + HIT + kind * STRIDE + lane] if order & QUEUED else s[base + ACTIVE + lane]
     s[base + SYNCED] = order
-    note_command(s, base, table, log, front, channel, CAS_RD + kind, lane, s[base + REQUEST + (slot & SLOT_MASK)], now)
-    return NO_WAIT
+    request = s[base + REQUEST + (slot & SLOT_MASK)]
+    note_command(s, base, table, log, front, channel, CAS_RD + kind, lane, request, now)
+
+
+@jit
+def choose_split(s, base, table, front, now, limit, activating):
+    """The first candidate of LPDDR5 (-1: maintenance, NEVER for its tick if there is none): tick and order.
+
+    While a second activation is outstanding, no other row is opened.
+    """
+    if s[base + PRIO_LENGTH] > 0:
+        first = first_active(s, base, table, now)
+        cyc = tick_of(first, now)
+        maintained = maintenance_cyc(s, base, table, front, now, limit)
+        return (maintained, -1) if maintained < cyc else (cyc, first & ORDER_MASK)
+    turn_if_due(s, base, table, now)
+    first = min(first_column(s, base, table, now), first_of_kind(s, base, table, PRE, now, ANY_TICK))
+    if not activating:
+        first = min(first, first_of_kind(s, base, table, ACT, now, ANY_TICK))
+    return tick_of(first, now), first & ORDER_MASK
 
 
 @jit
 def advance_split(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
-    """LPDDR5: activation in two commands, and a data clock that must be in step before a column command."""
+    """LPDDR5: one bus, activation in two commands, and a data clock that must be in step before a column command.
+
+    A second activation has no rules: it fills the first tick that nobody else takes, or its deadline's.
+    """
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
     while s[base + CLK] < limit and front[F_LOGGED] < room and front[F_STATUS] == RUNNING:
         now = s[base + CLK] + 1
         while s[base + DUE] <= now:
-            ask_for_refresh(s, base, table, front, now)
-        if s[base + SYNCED] >= 0:
-            order = s[base + SYNCED]
-            kind = (order >> KIND_SHIFT) & 1
-            cyc = max(now, s[base + READY + kind * STRIDE + (order & LANE_MASK)])
-            if cyc > limit:
-                s[base + CLK] = limit
-                continue
-            s[base + CLK] = cyc
-            s[base + SYNCED] = -1
-            freed = serve_column(s, base, table, latency, issue, flight, log, front, channel, order, cyc)
-            if is_over(s, base, wait, freed):
-                return
-            continue
+            ask_for_refresh(s, base, table, front)
+        order = s[base + SYNCED]
         activating = s[base + ACTIVATING_SLOT] != NIL
         until = limit
-        if activating:
-            until = now
-            if s[base + ACT2_BY] <= now:
-                s[base + CLK] = now
-                serve_second_activate(s, base, table, log, front, channel, now)
-                continue
-        maintains = s[base + PRIO_LENGTH] > 0
-        row_cyc = NEVER
-        command, lane = 0, 0
-        if maintains:
-            check_patience(s, base, table, front, now)
-            first = first_active(s, base, table, now)
-            lane = s[base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1)) + 1]
-            command = maintenance_command(s, base, table)
-            if may_close(s, base, table, command, lane):
-                row_cyc = maintenance_ready(s, base, table, command, lane, now)
+        if order >= 0:
+            activating = False
+            cyc = max(now, s[base + READY + ((order >> KIND_SHIFT) & 1) * STRIDE + (order & LANE_MASK)])
+        elif activating and s[base + ACT2_BY] <= now:
+            cyc = NEVER
         else:
-            if would_switch(s, base, table) and tick_of(first_active(s, base, table, now), now) > now:
-                switch_mode(s, base, table)
-            first = min(first_column(s, base, table, now), first_of_kind(s, base, table, PRE, now, 0))
-            if not activating:
-                first = min(first, first_of_kind(s, base, table, ACT, now, 0))
+            if s[base + PRIO_LENGTH] == 0 and not activating:
                 until = min(limit, s[base + DUE] - 1)
-        first_cyc = tick_of(first, now)
-        cyc = min(first_cyc, row_cyc)
+            cyc, order = choose_split(s, base, table, front, now, limit, activating)
+        is_column = order >= 0 and (order >> KIND_SHIFT) & 3 <= WR
+        syncs = is_column and s[base + SYNCED] < 0 and needs_sync(s, base, table, cyc)
+        if activating and (cyc > now or (syncs and s[base + ACT2_BY] <= now + 1)):
+            s[base + CLK] = now
+            serve_second_activate(s, base, table, log, front, channel, now)
+            continue
         if cyc > until:
-            if activating:
-                s[base + CLK] = now
-                serve_second_activate(s, base, table, log, front, channel, now)
-            else:
-                s[base + CLK] = until
+            s[base + CLK] = until
             continue
         s[base + CLK] = cyc
-        if row_cyc < first_cyc:
-            serve_maintenance(s, base, table, log, front, channel, command, lane, cyc)
-            continue
-        order = first & ((1 << SHIFT) - 1)
-        kind = (order >> KIND_SHIFT) & 3
-        if kind <= WR:
-            needs_cas = cyc >= s[base + SYNC_END] and not table[T_ALWAYS_IN_SYNC]
-            if activating and needs_cas and s[base + ACT2_BY] <= cyc + 1:
-                serve_second_activate(s, base, table, log, front, channel, cyc)
-                continue
-            freed = serve_in_step(s, base, table, latency, issue, flight, log, front, channel, order, cyc)
-            if needs_cas:
-                continue
+        freed = NO_WAIT
+        if order < 0:
+            serve_maintenance(s, base, table, log, front, channel, cyc)
+        elif syncs:
+            begin_sync(s, base, table, log, front, channel, order, cyc)
+        elif is_column:
+            s[base + SYNCED] = -1
+            freed = serve_column(s, base, table, latency, issue, flight, log, front, channel, order, cyc)
         else:
             freed = serve_row(s, base, table, log, front, channel, order, cyc)
         if is_over(s, base, wait, freed):

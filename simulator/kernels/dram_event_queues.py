@@ -190,9 +190,12 @@ def is_being_written(s, base, lane, address):
 
 
 @inlined
-def offer_best(s, base, kind, lane, now):
+def offer_best(s, base, table, kind, lane, now):
     """A candidate has come up that may be before the best known one."""
-    if s[base + BEST_OK]:
+    if table[T_ROW_HIT_FIRST]:
+        # A hit may forbid the precharge that was best.
+        s[base + BEST_OK] = 0
+    elif s[base + BEST_OK]:
         order = s[base + ORDER + kind * STRIDE + lane]
         ready = max(s[base + READY + kind * STRIDE + lane], now)
         best = s[base + BEST_CYC]
@@ -237,6 +240,6 @@ def enqueue(s, base, table, queue, lane, row, address, request):
         s[first] = slot
         if s[base + WRITE_MODE] == queue:
             refresh_lane(s, base, table, lane)
-            offer_best(s, base, queue, lane, clk + 1)
-            offer_best(s, base, ACT, lane, clk + 1)
-            offer_best(s, base, PRE, lane, clk + 1)
+            offer_best(s, base, table, queue, lane, clk + 1)
+            offer_best(s, base, table, ACT, lane, clk + 1)
+            offer_best(s, base, table, PRE, lane, clk + 1)

@@ -46,7 +46,7 @@ def push(s, base, front, command, lane):
 
 @jit
 def staggered_due(s, base, table):
-    """When the next round of a staggered refresh begins: its interval over, and its set done in every pseudo channel."""
+    """When the next round of a staggered refresh begins: interval over, and its set done in every pseudo channel."""
     due = s[base + DUE_NEXT]
     for rank in range(table[T_RANKS]):
         place = base + PUSHED + 2 * (rank * table[T_SETS_PER_RANK] + s[base + DUE_SET])
@@ -80,8 +80,9 @@ def push_staggered(s, base, table, front, now):
 
 
 @jit
-def ask_for_refresh(s, base, table, front, now):
-    """What the refresh manager wants in tick `now`, which is that of `DUE`; sets the next."""
+def ask_for_refresh(s, base, table, front):
+    """What the refresh manager wants in tick `DUE` (which may be past, while maintenance waits); sets the next."""
+    now = s[base + DUE]
     if table[T_REFRESH] == ALL_BANK:
         for rank in range(table[T_RANKS]):
             push(s, base, front, REF_ALL, rank * table[T_LANES_PER_RANK])

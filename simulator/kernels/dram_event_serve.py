@@ -1,4 +1,4 @@
-"""Commands of the event-driven DRAM controller: what issuing each does to ready times, banks, requests and statistics."""
+"""Commands of the event-driven DRAM controller: what each does to ready times, banks, requests and statistics."""
 
 from simulator.kernels.dram_event_queues import (
     close_lane,
@@ -42,6 +42,7 @@ from simulator.kernels.dram_event_state import (
     N_RULED,
     NEXT,
     NIL,
+    NO_REQUEST,
     NO_WAIT,
     NOT_AT_ALL,
     OPEN,
@@ -277,11 +278,16 @@ def serve_second_activate(s, base, table, log, front, channel, now):
 
 
 @inlined
+def maintenance_lane(s, base):
+    """The (first) bank that the head of the maintenance queue addresses."""
+    return s[base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1)) + 1] & LANE_MASK
+
+
+@inlined
 def maintenance_command(s, base, table):
     """What the head of the maintenance queue needs next: a precharge of what is open in its scope, or what it asks."""
-    head = base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1))
-    command = s[head]
-    lane = s[head + 1]
+    command = s[base + PRIO + 2 * (s[base + PRIO_HEAD] & (PRIO_SIZE - 1))]
+    lane = maintenance_lane(s, base)
     if command == REF_ALL:
         for other in range(lane, lane + table[T_LANES_PER_RANK]):
             if s[base + OPEN + other] != CLOSED:
@@ -318,8 +324,10 @@ def may_close(s, base, table, command, lane):
 
 
 @jit
-def serve_maintenance(s, base, table, log, front, channel, command, lane, now):
+def serve_maintenance(s, base, table, log, front, channel, now):
     """Issue what the head of the maintenance queue needs; a refresh leaves it."""
+    lane = maintenance_lane(s, base)
+    command = maintenance_command(s, base, table)
     last = lane + 1
     if command == PRE_ALL or command == REF_ALL:
         last = lane + table[T_LANES_PER_RANK]
@@ -333,4 +341,4 @@ def serve_maintenance(s, base, table, log, front, channel, command, lane, now):
         s[base + PRIO_HEAD] += 1
         s[base + PRIO_LENGTH] -= 1
         s[base + REFRESHES] += 1
-    note_command(s, base, table, log, front, channel, command, lane, -1, now)
+    note_command(s, base, table, log, front, channel, command, lane, NO_REQUEST, now)

@@ -8,12 +8,16 @@ that the least of ((ready - now) << SHIFT | order) is what first-ready first-com
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 # Nothing is allocated here, so the functions need no reference counts, which would triple the time (measured).
+# Only the outermost are called from Python: the others need no wrappers, which take longer to compile than they.
 _options: dict[str, Any] = {"cache": True, "_nrt": False}
-jit = njit(**_options)
-inlined = njit(forceinline=True, **_options)
+_inner: dict[str, Any] = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+outermost = njit(**_options)
+jit = njit(**_inner)
+inlined = njit(forceinline=True, **_inner)
 
 MAX_LANES = 128
 STRIDE = MAX_LANES + 8  # lane arrays lie apart by an odd number of cache lines
@@ -25,6 +29,7 @@ BASE_MASK = (1 << 31) - 1
 SHIFT = 44
 KIND_SHIFT = 7
 AGE_SHIFT = 9
+ORDER_MASK = (1 << SHIFT) - 1
 QUEUED = 1 << 43  # in the order of a request that still waits in a queue, not in the active buffer
 NONE = 1 << 62
 NEVER = 1 << 60
@@ -32,9 +37,12 @@ LONG_AGO = -(1 << 60)
 BLOOM = 1024
 
 # --- commands; the first four are the kinds of candidates
-RD, WR, ACT, PRE, PRE_ALL, REF_ALL, REF_BANK = range(7)
+# What is handed to functions is of a numpy type: of Python's, each value would be a type, and a function, of its own.
+RD, WR, ACT, PRE, PRE_ALL, REF_ALL, REF_BANK, ACT2, CAS_RD, CAS_WR = (np.int64(command) for command in range(10))
 N_RULED = 7
-ACT2, CAS_RD, CAS_WR = 7, 8, 9
+NO_REQUEST = np.int64(-1)
+ANY_TICK = np.int64(0)
+FIRST_LANE = np.int64(0)
 N_COMMANDS = 10
 
 CLOSED, ACTIVATING = -1, -2
@@ -107,7 +115,7 @@ WORDS = (RING + 2 * RING_SIZE + 7) // 8 * 8  # whole cache lines, so that vector
 # --- words of the front end
 (
     F_NEXT, F_TICK, F_USED, F_WAIT, F_LIMIT, F_STOP, F_DRAINED, F_STATUS, F_LOGGED, F_UNISSUED, F_FLYING, F_PHASE,
-    F_CHANNEL,
-) = range(13)  # fmt: skip
+    F_CHANNEL, F_CATCHING_UP,
+) = range(14)  # fmt: skip
 N_FRONT = 16
 RUNNING, DONE, STARVED, OVERFULL = range(4)

@@ -19,6 +19,7 @@ from simulator.kernels.dram_event_state import (
     F_LOGGED,
     F_NEXT,
     FILTER,
+    FIRST_LANE,
     HEAD,
     HIT,
     HITS,
@@ -133,7 +134,7 @@ def stream_hits(s, base, table, requests, latency, issue, flight, log, front, ch
 
     The queue is full, and the front end holds its next request, number `front[F_NEXT]`, for it; that number goes on.
     """
-    lane = hit_lane(s, base, table, queue, 0)
+    lane = hit_lane(s, base, table, queue, FIRST_LANE)
     other = hit_lane(s, base, table, queue, lane + 1)
     n_lanes = table[T_LANES]
     cyc = s[base + CLK]

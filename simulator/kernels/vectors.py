@@ -4,11 +4,14 @@ All take a flat int64 array and the place of the first of `LANES` words, which i
 which says what it means and stands in where nothing is compiled.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import config
 from numba.core import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 LANES = 16
 LINE_WORDS = 8
@@ -18,7 +21,7 @@ _VECTOR = ir.VectorType(_WORD, LANES)
 _ZEROS = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 
-def aligned_zeros(n_words):
+def aligned_zeros(n_words: int) -> NDArray[np.int64]:
     """int64[n_words] of zeros that begins a cache line: vectors that straddle lines are slow."""
     space = np.zeros(n_words + LINE_WORDS, np.int64)
     first = -(space.ctypes.data // space.itemsize) % LINE_WORDS
@@ -109,7 +112,6 @@ def _compiled_first_of(typing_context, words, time, order, now, odd, shift):
     return types.int64(words, types.int64, types.int64, types.int64, types.int64, types.int64), generate
 
 
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    raise_by_row, raise_to, first_of = plain_raise_by_row, plain_raise_to, plain_first_of
-else:
-    raise_by_row, raise_to, first_of = _compiled_raise_by_row, _compiled_raise_to, _compiled_first_of
+raise_by_row: Any = plain_raise_by_row if config.DISABLE_JIT else _compiled_raise_by_row  # type: ignore[attr-defined]
+raise_to: Any = plain_raise_to if config.DISABLE_JIT else _compiled_raise_to  # type: ignore[attr-defined]
+first_of: Any = plain_first_of if config.DISABLE_JIT else _compiled_first_of  # type: ignore[attr-defined]

@@ -279,7 +279,7 @@ class Cent:
             beside: tuple[int, ...] = ()
             for wire_bytes in [n_bytes for operator, n_bytes in transfers if operator == name]:
                 sent_bytes += wire_bytes
-                transfer_ps = whole_ps(self.link.transfer_ps(wire_bytes))
+                transfer_ps = whole_ps(self.link.transfer_ps(wire_bytes, self.placement.copies))
                 if config.cxl_overlap:
                     beside += (graph.add(f"cxl_{name}", "cxl", transfer_ps, start),)
                 else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from simulator.core.binding import bind
 from simulator.core.config import load_part
+from simulator.core.errors import ConfigError
 from simulator.devices.cent_device import ACCOUNTINGS, CentDevice
 from simulator.devices.cxl_link import CxlConfig, CxlLink
+from simulator.devices.link import Link
+from simulator.devices.link_transfers import Transfer, run_transfers
 from simulator.devices.pnm import NO_WORK
 from simulator.memory.aim_isa import Command, Opcode
 
@@ -67,6 +71,42 @@ def test_gathering_a_vector() -> None:
     assert fabric.gather_bytes(2 * 4096, 8) == -(-1024 // 192) * 7 * 256
     assert fabric.gather_bytes(2 * 4096, 1) == 0
     assert fabric.send_bytes(0) == 0
+
+
+@pytest.mark.parametrize("elements", [1, 97, 4096, 8192, 28672])
+@pytest.mark.parametrize("n_devices", [8, 32])
+def test_the_fabric_is_one_of_the_links(n_devices: int, elements: int) -> None:
+    """The same transfer as tasks on links, and as a CXL 3 part frames it."""
+    fabric, n_bytes = link(n_devices), 2 * elements
+    plan = run_transfers(fabric.fabric, [Transfer("vector", "sender", ("receiver",), n_bytes)])
+    assert plan.schedule.makespan_ps == math.ceil(fabric.transfer_ps(fabric.send_bytes(n_bytes)))
+    cxl3 = Link(bind(load_part(PARTS / "links" / "cxl.yaml"), Link.Config))
+    assert fabric.send_bytes(n_bytes) == cxl3.wire_bytes(n_bytes)
+    assert fabric.hop_ps == 2 * cxl3.latency_ps + fabric.config.switch_latency_ps
+
+
+def test_blocks_in_lock_step_share_the_lanes_of_their_device() -> None:
+    alone = link(32)
+    shared = CxlLink(alone.config.model_copy(update={"contention": True}), 32)
+    wire_bytes = alone.send_bytes(16384)
+    assert alone.transfer_ps(wire_bytes, 3) == alone.transfer_ps(wire_bytes) == shared.transfer_ps(wire_bytes)
+    three = [Transfer(f"vector {index}", "sender", ("receiver",), 16384) for index in range(3)]
+    assert shared.transfer_ps(wire_bytes, 3) == pytest.approx(
+        run_transfers(shared.fabric, three).schedule.makespan_ps, abs=3
+    )
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ({"flit_payload": "300 B"}, "256 bytes cannot carry a payload of 300 bytes"),
+        ({"n_lanes": 0}, "above 0"),
+        ({"n_switches": 100}, "at most 64"),
+    ],
+)
+def test_impossible_fabrics_are_refused(sets: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        bind(load_part(PARTS / "cent_cxl.yaml", sets), CxlConfig)
 
 
 def test_command_energy_by_hand() -> None:

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Types and protocols that a layer names only for the type checker obey the same table: no exception for TYPE_CHECKING.
 
 # What a kernel may take from outside: nothing that has objects, text or randomness.
-KERNEL_LIBRARIES = {"__future__", "math", "typing", "numpy", "numba"}
+KERNEL_LIBRARIES = {"__future__", "math", "typing", "numpy", "numba", "llvmlite"}
 
 
 def imported_modules(tree: ast.AST, module: str, *, is_package: bool = False) -> Iterator[tuple[int, str]]:

@@ -43,7 +43,8 @@ class ControllerConfig:
 
     @property
     def write_on_at(self) -> int:
-        """Least number of queued writes at which write mode starts, whatever the reads (single precision, as published)."""
+        """Least number of queued writes at which write mode starts, whatever the reads; in single precision, as
+        published."""
         return int(np.floor(np.float32(self.write_high_frac) * np.float32(self.write_queue))) + 1
 
     @property

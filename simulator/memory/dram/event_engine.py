@@ -187,7 +187,7 @@ def _table(spec: DramSpec, config: ControllerConfig, window: int) -> NDArray[np.
             others = latency.copy()
             np.fill_diagonal(others, state.LONG_AGO)
             # Commands follow each other by at least one tick anyway.
-            how = state.OWN_BANK if (latency > 1).any() else state.NOT_AT_ALL
+            how = state.ALL_BANKS if (latency > 1).any() else state.NOT_AT_ALL
             if (others > (1 if spec.controller in ("one_bus", "split_activate") else 0)).any():
                 how = state.ALL_BANKS
             table[state.T_HOW + before * 4 + after] = how
