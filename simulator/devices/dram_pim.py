@@ -21,6 +21,7 @@ from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.dram.spec import DramSpec
 
 MAX_OPERATIONS = 20_000_000
+LATEST_CYC = 2**61
 
 
 class PimWork(BaseModel):
@@ -150,6 +151,12 @@ class DramPim:
                 f"{n_launches:,} launches of {len(self.launch):,} operations each",
                 where="pim.launches",
                 remedy="launch larger products less often",
+            )
+        if n_launches * interval > LATEST_CYC:
+            raise ConfigError(
+                f"{n_launches:,} launches that are {interval:g} cycles apart end beyond all time",
+                where="pim",
+                remedy="launch more often, or fewer times",
             )
         return self.launch.launched(n_launches, interval)
 

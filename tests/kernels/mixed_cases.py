@@ -144,7 +144,7 @@ def plain_log(spec: DramSpec, log: CommandLog) -> list[tuple[int, str, int, int]
 
 
 def broken_rules(case: MixedCase, timing: MixedTiming) -> list[Violation]:
-    """Violations of the standard's rules and of bank states, by the independent checker; none by `legal_times` either."""
+    """Violations of the standard's rules and of bank states, by the independent checker; `legal_times` finds none."""
     log = timing.host.log
     assert log is not None
     assert np.all(legal_times(case.spec, log).earliest_cyc <= log.cyc)

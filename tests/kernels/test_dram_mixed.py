@@ -61,7 +61,8 @@ def test_without_pim_it_is_the_plain_controller(config: ControllerConfig) -> Non
         plain = simulate(spec, config, requests, engine="table", log=True)
         shared = simulate_mixed(spec, config, Sharing(), requests, no_program(), log=True).host
         assert not timing_differences(plain, shared)
-        assert plain.log is not None and shared.log is not None
+        assert plain.log is not None
+        assert shared.log is not None
         for name in ("cyc", "command", "bank", "channel", "request"):
             assert np.array_equal(getattr(plain.log, name), getattr(shared.log, name))
         assert not timing_differences(simulate(spec, config, requests), shared)
@@ -214,7 +215,8 @@ def test_rows_lost_to_the_other_side_are_counted() -> None:
 def test_what_cannot_be_shared_is_refused(sets: dict[str, str], config: ControllerConfig, where: str) -> None:
     with pytest.raises(ConfigError) as caught:
         simulate_mixed(device(**sets).spec, config, Sharing(), no_requests(), no_program())
-    assert caught.value.where == where and caught.value.remedy
+    assert caught.value.where == where
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize("standard", ["gddr6", "hbm2", "ddr4"])
