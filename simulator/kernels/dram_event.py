@@ -29,6 +29,7 @@ from simulator.kernels.dram_event_state import (
     F_PHASE,
     F_STATUS,
     F_STOP,
+    F_STREAM_FROM,
     F_TICK,
     F_UNISSUED,
     F_USED,
@@ -79,7 +80,7 @@ from simulator.kernels.dram_event_state import (
     jit,
     outermost,
 )
-from simulator.kernels.dram_event_stream import only_hits, stream_hits
+from simulator.kernels.dram_event_stream import WORTHWHILE, may_stream, stream_hits
 
 # Phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick,
 # drain, and reach the last column's tick.
@@ -311,11 +312,17 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
             channel = requests[i, 0]
             limit = front[F_TICK] - 1 if wait == NO_WAIT else NEVER
         base = (channel * WORDS) & BASE_MASK
-        if streams and wait != NO_WAIT and phase == OFFERING and only_hits(state, base, table, wait):
-            if stream_hits(state, base, table, requests, latency, issue, flight, log, front, channel, wait, room):
+        if (
+            streams
+            and wait != NO_WAIT
+            and i >= front[F_STREAM_FROM]
+            and may_stream(state, base, table, requests, i, wait)
+        ):
+            if stream_hits(state, base, table, requests, latency, issue, log, front, channel, wait, room):
                 front[F_WAIT] = NO_WAIT
                 after_acceptance(table, front, state[base + CLK] + 1, 0)
                 continue
+            front[F_STREAM_FROM] = i + WORTHWHILE
         if state[base + CLK] < limit:
             take_forward(state, base, table, latency, issue, flight, log, front, channel, limit, wait)
         if phase != OFFERING:

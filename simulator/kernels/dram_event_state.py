@@ -115,7 +115,7 @@ WORDS = (RING + 2 * RING_SIZE + 7) // 8 * 8  # whole cache lines, so that vector
 # --- words of the front end
 (
     F_NEXT, F_TICK, F_USED, F_WAIT, F_LIMIT, F_STOP, F_DRAINED, F_STATUS, F_LOGGED, F_UNISSUED, F_FLYING, F_PHASE,
-    F_CHANNEL, F_CATCHING_UP,
-) = range(14)  # fmt: skip
+    F_CHANNEL, F_CATCHING_UP, F_STREAM_FROM,
+) = range(15)  # fmt: skip
 N_FRONT = 16
 RUNNING, DONE, STARVED, OVERFULL = range(4)
