@@ -9,12 +9,12 @@ namespace twin {
 inline Int first_of_kind(const Int *s, const Int *table, Int kind, Int now, Int odd) {
     if (s[N_KIND + kind] == 0) return NONE;
     const Int *ready = s + READY + kind * STRIDE, *order = s + ORDER + kind * STRIDE;
-    Int best = NONE;
+    Vector best = every_lane(NONE);
     for (Int k = 0; k < table[T_LANES]; k += BLOCK) {
         const Vector later = (larger(row_at(ready + k), every_lane(now)) | odd) - now;
-        best = min(best, least(later << SHIFT | row_at(order + k)));
+        best = smaller(best, later << SHIFT | row_at(order + k));
     }
-    return best;
+    return least(best);
 }
 
 inline Int first_column(const Int *s, const Int *table, Int now) {

@@ -13,26 +13,23 @@ using Int = std::int64_t;
 
 namespace twin {
 
-constexpr Int BLOCK = LANES;
+constexpr Int BLOCK = 8;
 typedef Int Vector __attribute__((vector_size(BLOCK * sizeof(Int)), aligned(8)));
 
 inline Int max(Int a, Int b) { return a > b ? a : b; }
 inline Int min(Int a, Int b) { return a < b ? a : b; }
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline Vector every_lane(Int word) { return Vector{} + word; }
 inline Vector &row_at(Int *words) { return *reinterpret_cast<Vector *>(words); }
 inline const Vector &row_at(const Int *words) { return *reinterpret_cast<const Vector *>(words); }
 
 inline Int least(Vector row) {
-    typedef Int Eight __attribute__((vector_size(64)));
     typedef Int Four __attribute__((vector_size(32)));
     typedef Int Two __attribute__((vector_size(16)));
-    Eight half = __builtin_shufflevector(row, row, 0, 1, 2, 3, 4, 5, 6, 7);
-    const Eight upper = __builtin_shufflevector(row, row, 8, 9, 10, 11, 12, 13, 14, 15);
-    half = half < upper ? half : upper;
-    Four four = __builtin_shufflevector(half, half, 0, 1, 2, 3);
-    const Four other = __builtin_shufflevector(half, half, 4, 5, 6, 7);
-    four = four < other ? four : other;
+    Four four = __builtin_shufflevector(row, row, 0, 1, 2, 3);
+    const Four upper = __builtin_shufflevector(row, row, 4, 5, 6, 7);
+    four = four < upper ? four : upper;
     Two two = __builtin_shufflevector(four, four, 0, 1);
     const Two last = __builtin_shufflevector(four, four, 2, 3);
     two = two < last ? two : last;
