@@ -16,7 +16,7 @@ from numba import njit
 _options: dict[str, Any] = {"cache": True, "_nrt": False}
 _inner: dict[str, Any] = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 outermost = njit(**_options)
-jit = njit(**_inner)
+jit = njit(forceinline=False, **_inner)  # said, because options are inherited from the function that calls
 inlined = njit(forceinline=True, **_inner)
 
 MAX_LANES = 128

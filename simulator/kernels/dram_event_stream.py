@@ -12,6 +12,7 @@ from simulator.kernels.dram_event_state import (
     AGE,
     AGE_SHIFT,
     ARRIVED,
+    BASE_MASK,
     BEFORE,
     CLK,
     COUNTED,
@@ -54,6 +55,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
+from simulator.kernels.vectors import apart
 
 WORTHWHILE = 4  # requests
 
@@ -134,6 +136,8 @@ def stream_hits(s, base, table, requests, latency, issue, flight, log, front, ch
 
     The queue is full, and the front end holds its next request, number `front[F_NEXT]`, for it; that number goes on.
     """
+    apart()
+    base &= BASE_MASK
     lane = hit_lane(s, base, table, queue, FIRST_LANE)
     other = hit_lane(s, base, table, queue, lane + 1)
     n_lanes = table[T_LANES]
