@@ -45,6 +45,7 @@ from simulator.kernels.dram_event_state import (
     LAST_COLUMN,
     LATENCY_SUM,
     LONG_AGO,
+    MAX_SLOTS,
     N_FREE,
     N_READ,
     N_RULED,
@@ -62,6 +63,7 @@ from simulator.kernels.dram_event_state import (
     RING,
     RING_SIZE,
     RUNNING,
+    SLOT_WORDS,
     SPLIT_ACTIVATE,
     STRIDE,
     SYNCED,
@@ -108,9 +110,9 @@ def reset(state, n_channels, table):
         for rank in range(16):
             for k in range(4):
                 state[base + RECENT + rank * 8 + k] = LONG_AGO
-        for slot in range(NIL):
-            state[base + FREE + slot] = NIL - 1 - slot
-        state[base + N_FREE] = NIL
+        for k in range(MAX_SLOTS - 1):
+            state[base + FREE + k] = (MAX_SLOTS - 2 - k) * SLOT_WORDS
+        state[base + N_FREE] = MAX_SLOTS - 1
         state[base + KEY + NIL] = NONE
         state[base + DIGEST] = FNV_START
         state[base + SYNCED] = -1

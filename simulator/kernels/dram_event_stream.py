@@ -16,6 +16,7 @@ from simulator.kernels.dram_event_state import (
     AGE_SHIFT,
     ANY_TICK,
     ARRIVED,
+    BASE_MASK,
     BEFORE,
     CLK,
     COUNTED,
@@ -66,6 +67,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
+from simulator.kernels.vectors import apart
 
 WORTHWHILE = 6  # hits in a row
 
@@ -213,6 +215,8 @@ def stream_hits(s, base, table, requests, latency, issue, log, front, channel, q
 
     The queue is full, and the front end holds its next request, number `front[F_NEXT]`, for it; that number goes on.
     """
+    apart()
+    base &= BASE_MASK
     i = front[F_NEXT]
     lane = hit_lane(s, base, table, queue, FIRST_LANE)
     other = hit_lane(s, base, table, queue, lane + 1)
