@@ -57,4 +57,4 @@ def test_a_log_changes_nothing(case: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_the_kernel_does_not_know_goes_to_the_table(config: ControllerConfig, reason: str) -> None:
     spec = load_dram("ddr4")[1]
     why = why_not(spec, config)
-    assert why is not None and reason in why
+    assert reason in str(why)

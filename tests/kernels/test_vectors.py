@@ -36,4 +36,6 @@ def test_compiled_as_plain(seed: int) -> None:
 def test_aligned() -> None:
     for n in (1, 7, 64, 1001):
         space = vectors.aligned_zeros(n)
-        assert len(space) == n and not space.any() and space.ctypes.data % 64 == 0
+        assert len(space) == n
+        assert not space.any()
+        assert space.ctypes.data % 64 == 0
