@@ -29,6 +29,7 @@ from simulator.kernels.dram_event_state import (
     F_PHASE,
     F_STATUS,
     F_STOP,
+    F_STREAM_FROM,
     F_TICK,
     F_UNISSUED,
     F_USED,
@@ -44,6 +45,7 @@ from simulator.kernels.dram_event_state import (
     LAST_COLUMN,
     LATENCY_SUM,
     LONG_AGO,
+    MAX_SLOTS,
     N_FREE,
     N_READ,
     N_RULED,
@@ -61,6 +63,7 @@ from simulator.kernels.dram_event_state import (
     RING,
     RING_SIZE,
     RUNNING,
+    SLOT_WORDS,
     SPLIT_ACTIVATE,
     STRIDE,
     SYNCED,
@@ -79,7 +82,7 @@ from simulator.kernels.dram_event_state import (
     jit,
     outermost,
 )
-from simulator.kernels.dram_event_stream import only_hits, stream_hits
+from simulator.kernels.dram_event_stream import WORTHWHILE, may_stream, stream_hits
 
 # Phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick,
 # drain, and reach the last column's tick.
@@ -107,9 +110,9 @@ def reset(state, n_channels, table):
         for rank in range(16):
             for k in range(4):
                 state[base + RECENT + rank * 8 + k] = LONG_AGO
-        for slot in range(NIL):
-            state[base + FREE + slot] = NIL - 1 - slot
-        state[base + N_FREE] = NIL
+        for k in range(MAX_SLOTS - 1):
+            state[base + FREE + k] = (MAX_SLOTS - 2 - k) * SLOT_WORDS
+        state[base + N_FREE] = MAX_SLOTS - 1
         state[base + KEY + NIL] = NONE
         state[base + DIGEST] = FNV_START
         state[base + SYNCED] = -1
@@ -311,11 +314,17 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
             channel = requests[i, 0]
             limit = front[F_TICK] - 1 if wait == NO_WAIT else NEVER
         base = (channel * WORDS) & BASE_MASK
-        if streams and wait != NO_WAIT and phase == OFFERING and only_hits(state, base, table, wait):
-            if stream_hits(state, base, table, requests, latency, issue, flight, log, front, channel, wait, room):
+        if (
+            streams
+            and wait != NO_WAIT
+            and i >= front[F_STREAM_FROM]
+            and may_stream(state, base, table, requests, i, wait)
+        ):
+            if stream_hits(state, base, table, requests, latency, issue, log, front, channel, wait, room):
                 front[F_WAIT] = NO_WAIT
                 after_acceptance(table, front, state[base + CLK] + 1, 0)
                 continue
+            front[F_STREAM_FROM] = i + WORTHWHILE
         if state[base + CLK] < limit:
             take_forward(state, base, table, latency, issue, flight, log, front, channel, limit, wait)
         if phase != OFFERING:

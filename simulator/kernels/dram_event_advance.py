@@ -25,6 +25,7 @@ from simulator.kernels.dram_event_state import (
     ACTIVATING_SLOT,
     ACTIVE,
     ANY_TICK,
+    BASE_MASK,
     BEST_CYC,
     BEST_OK,
     BEST_ORDER,
@@ -71,7 +72,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
-from simulator.kernels.vectors import LANES, first_of
+from simulator.kernels.vectors import LANES, apart, first_of
 
 SPARE_LOG = 16  # rows that one step may log
 
@@ -105,6 +106,7 @@ def first_row(s, base, table, now):
 @jit
 def first_active(s, base, table, now):
     """The first column command of active requests alone."""
+    base &= BASE_MASK
     best = NONE
     if s[base + N_ACTIVE] == 0:
         return best
@@ -156,6 +158,7 @@ def check_patience(s, base, table, front, now):
 def maintenance_cyc(s, base, table, front, now, limit):
     """The tick from `now` on in which the head of the maintenance queue may issue its next command; NEVER while it
     would close a bank on a request that waits."""
+    apart()
     check_patience(s, base, table, front, now)
     lane = maintenance_lane(s, base)
     command = maintenance_command(s, base, table)
@@ -221,7 +224,7 @@ def advance_one_bus(s, base, table, latency, issue, flight, log, front, channel,
             return
 
 
-@jit
+@inlined
 def advance_two_buses(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
     """In every tick a column command, then a row command; on half clocks (`T_ODD`) columns, activations and refreshes
     only in odd ticks."""
@@ -304,7 +307,7 @@ def choose_split(s, base, table, front, now, limit, activating):
     return tick_of(first, now), first & ORDER_MASK
 
 
-@jit
+@inlined
 def advance_split(s, base, table, latency, issue, flight, log, front, channel, limit, wait):
     """LPDDR5: one bus, activation in two commands, and a data clock that must be in step before a column command.
 

@@ -7,6 +7,7 @@ from simulator.kernels.dram_event_state import (
     AGE,
     AGE_SHIFT,
     ARRIVED,
+    BASE_MASK,
     BEFORE,
     BEST_CYC,
     BEST_OK,
@@ -52,6 +53,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
+from simulator.kernels.vectors import apart
 
 
 @inlined
@@ -99,6 +101,8 @@ def refresh_lane(s, base, table, lane):
 @jit
 def switch_mode(s, base, table):
     """Turn from reads to writes or back: every bank offers others."""
+    apart()
+    base &= BASE_MASK
     s[base + WRITE_MODE] ^= 1
     s[base + BEST_OK] = 0
     for lane in range(table[T_LANES]):
@@ -131,7 +135,7 @@ def next_of_another(s, base, slot, row):
     return slot
 
 
-@jit
+@inlined
 def open_lane(s, base, lane, row):
     """A bank's row is open: find each queue's first hit and first other."""
     s[base + OPEN + lane] = row

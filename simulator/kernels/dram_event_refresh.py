@@ -27,6 +27,7 @@ from simulator.kernels.dram_event_state import (
     T_SETS_PER_RANK,
     jit,
 )
+from simulator.kernels.vectors import apart
 
 MOST_WAITING = 1568  # maintenance commands, as published
 
@@ -82,6 +83,7 @@ def push_staggered(s, base, table, front, now):
 @jit
 def ask_for_refresh(s, base, table, front):
     """What the refresh manager wants in tick `DUE` (which may be past, while maintenance waits); sets the next."""
+    apart()
     now = s[base + DUE]
     if table[T_REFRESH] == ALL_BANK:
         for rank in range(table[T_RANKS]):

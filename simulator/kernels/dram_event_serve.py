@@ -89,7 +89,7 @@ from simulator.kernels.dram_event_state import (
     inlined,
     jit,
 )
-from simulator.kernels.vectors import LANES, raise_by_row, raise_to
+from simulator.kernels.vectors import LANES, apart, raise_by_row, raise_to
 
 FNV_PRIME = 1099511628211
 
@@ -201,6 +201,7 @@ def serve_column(s, base, table, latency, issue, flight, log, front, channel, or
 @jit
 def order_active(s, base, table, slot):
     """Of active requests that arrived in one tick, the one activated first is served first: exchange their ages."""
+    apart()
     while True:
         # The least age above ours comes down to us, until ours is the greatest.
         least, its_lane = NIL, 0
@@ -326,6 +327,7 @@ def may_close(s, base, table, command, lane):
 @jit
 def serve_maintenance(s, base, table, log, front, channel, now):
     """Issue what the head of the maintenance queue needs; a refresh leaves it."""
+    apart()
     lane = maintenance_lane(s, base)
     command = maintenance_command(s, base, table)
     last = lane + 1

@@ -16,15 +16,16 @@ from numba import njit
 _options: dict[str, Any] = {"cache": True, "_nrt": False}
 _inner: dict[str, Any] = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 outermost = njit(**_options)
-jit = njit(**_inner)
+jit = njit(forceinline=False, **_inner)  # said, because options are inherited from the function that calls
 inlined = njit(forceinline=True, **_inner)
 
 MAX_LANES = 128
 STRIDE = MAX_LANES + 8  # lane arrays lie apart by an odd number of cache lines
 MAX_SLOTS = 1024
-NIL = MAX_SLOTS - 1  # the slot of no request: its order is NONE
+SLOT_WORDS = 16
+NIL = (MAX_SLOTS - 1) * SLOT_WORDS  # the slot of no request: its order is NONE
 LANE_MASK = MAX_LANES - 1
-SLOT_MASK = MAX_SLOTS - 1
+SLOT_MASK = MAX_SLOTS * SLOT_WORDS - 1
 BASE_MASK = (1 << 31) - 1
 SHIFT = 44
 KIND_SHIFT = 7
@@ -93,18 +94,10 @@ OTHER = HIT + 2 * STRIDE  # [queue]: oldest request for any other row
 LAST = OTHER + 2 * STRIDE  # [command]: last tick
 RECENT = LAST + N_RULED * STRIDE  # [rank]: ring of the last four activations, and its place
 PUSHED = RECENT + 8 * 16  # [rank, set]: banks asked in this round of a staggered refresh, and when the next may begin
-# --- state: by slot
-KEY = PUSHED + 2 * 64
-NEXT = KEY + MAX_SLOTS
-BEFORE = NEXT + MAX_SLOTS
-ROW = BEFORE + MAX_SLOTS
-REQUEST = ROW + MAX_SLOTS
-ARRIVED = REQUEST + MAX_SLOTS
-IS_WRITE = ARRIVED + MAX_SLOTS
-COUNTED = IS_WRITE + MAX_SLOTS
-ADDRESS = COUNTED + MAX_SLOTS
-FREE = ADDRESS + MAX_SLOTS
-# --- state: others
+# --- state: by slot, whose number is its place: what belongs to one request lies in two cache lines
+SLOTS = PUSHED + 2 * 64
+KEY, NEXT, BEFORE, ROW, REQUEST, ARRIVED, ADDRESS, COUNTED, IS_WRITE = range(SLOTS, SLOTS + 9)
+FREE = SLOTS + MAX_SLOTS * SLOT_WORDS
 FILTER = FREE + MAX_SLOTS  # how many queued writes hash to each place
 PRIO = FILTER + BLOOM  # ring of maintenance: command, lane
 PRIO_SIZE = 2048
@@ -115,7 +108,7 @@ WORDS = (RING + 2 * RING_SIZE + 7) // 8 * 8  # whole cache lines, so that vector
 # --- words of the front end
 (
     F_NEXT, F_TICK, F_USED, F_WAIT, F_LIMIT, F_STOP, F_DRAINED, F_STATUS, F_LOGGED, F_UNISSUED, F_FLYING, F_PHASE,
-    F_CHANNEL, F_CATCHING_UP,
-) = range(14)  # fmt: skip
+    F_CHANNEL, F_CATCHING_UP, F_STREAM_FROM,
+) = range(15)  # fmt: skip
 N_FRONT = 16
 RUNNING, DONE, STARVED, OVERFULL = range(4)

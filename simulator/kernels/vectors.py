@@ -51,6 +51,10 @@ def plain_first_of(words, time, order, now, odd, shift):
     return best
 
 
+def plain_apart():
+    """Keep the function that calls this out of its callers: LLVM would prepare its loops where it is rare."""
+
+
 def _row(context, builder, array_type, array, place):
     """Pointer to a row of an array."""
     words = context.make_array(array_type)(context, builder, array)
@@ -112,6 +116,16 @@ def _compiled_first_of(typing_context, words, time, order, now, odd, shift):
     return types.int64(words, types.int64, types.int64, types.int64, types.int64, types.int64), generate
 
 
+@intrinsic
+def _compiled_apart(typing_context):
+    def generate(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 raise_by_row: Any = plain_raise_by_row if config.DISABLE_JIT else _compiled_raise_by_row  # type: ignore[attr-defined]
 raise_to: Any = plain_raise_to if config.DISABLE_JIT else _compiled_raise_to  # type: ignore[attr-defined]
 first_of: Any = plain_first_of if config.DISABLE_JIT else _compiled_first_of  # type: ignore[attr-defined]
+apart: Any = plain_apart if config.DISABLE_JIT else _compiled_apart  # type: ignore[attr-defined]

@@ -11,8 +11,6 @@ import pytest
 from tests.kernels.dram_cases import STANDARDS
 from tests.kernels.fuzz_dram import differences, random_case
 
-pytest.importorskip("simulator.memory.dram.event_engine", reason="the event-driven engine is not there yet")
-
 N_CASES = 25
 
 
