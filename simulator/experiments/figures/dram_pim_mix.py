@@ -54,8 +54,8 @@ FIGURE = Figure(
     caption=(
         "Left: mean time of a host read from its offer to its data. Right: time of a PIM launch (a matrix-vector "
         "product of 32 rows in all banks, 4 us alone), relative to PIM alone. Random host requests, a third of them "
-        "writes, at random times; launches so often that PIM alone is busy for 30 % of the time. Alternate: 32 requests, "
-        "then 4 rows."
+        "writes, at random times; launches so often that PIM alone is busy for 30 % of the time. Alternate: 32 "
+        "requests, then 4 rows."
     ),
     source="this simulator; no published numbers",
     panels=(
