@@ -115,12 +115,6 @@ def hit_lane(s, base, table, queue, first):
 
 
 @inlined
-def is_pure(s, base, queue, lane):
-    """Whether all of a bank's requests in the queue hit."""
-    return s[base + OTHER + queue * STRIDE + lane] == NIL
-
-
-@inlined
 def pitch(table, queue, lane, other):
     """Ticks between a column command to a bank and one of the same kind to another."""
     n_lanes = table[T_LANES]
@@ -210,6 +204,51 @@ def note_column(table, log, front, channel, digest, command, lane, request, now)
 
 
 @jit
+def stream_lanes(s, base, table, queue):
+    """The one bank, or the two, with hits in the queue (the same twice if it is one); NIL if that is not so, or if
+    requests for other rows wait there."""
+    n_lanes = table[T_LANES]
+    lane = hit_lane(s, base, table, queue, FIRST_LANE)
+    other = hit_lane(s, base, table, queue, lane + 1)
+    if lane >= n_lanes or hit_lane(s, base, table, queue, other + 1) < n_lanes:
+        return NIL, NIL
+    if other >= n_lanes:
+        other = lane
+    pure = s[base + OTHER + queue * STRIDE + lane] == NIL and s[base + OTHER + queue * STRIDE + other] == NIL
+    return (lane, other) if pure else (NIL, NIL)
+
+
+@inlined
+def linked(s, base, head, tail, slot):
+    """Head and tail of a list with one more slot at its end."""
+    if head == NIL:
+        return slot, slot
+    s[base + NEXT + tail] = slot
+    return head, slot
+
+
+@inlined
+def note_read(s, base, table, latency, slot, request, nth, cyc):
+    """The latency of the read that is the `nth` served of a stream."""
+    depart = cyc + table[T_READ_LATENCY]
+    taken = depart - s[base + ARRIVED + slot]
+    latency[request] = taken
+    ring = base + RING + 2 * ((s[base + FINISHED] + nth) & (RING_SIZE - 1))
+    s[ring], s[ring + 1] = depart, taken
+    return taken
+
+
+@inlined
+def count_stream(s, base, queue, n_served, n_counted, latencies):
+    """Add a stream to the statistics; `n_counted` of its requests had been counted before."""
+    s[base + HITS] += n_served - n_counted
+    s[base + READS + queue] += n_served
+    s[base + COUNTS + queue] += n_served
+    s[base + LATENCY_SUM] += latencies
+    s[base + FINISHED] += n_served if queue == RD else 0
+
+
+@jit
 def stream_hits(s, base, table, requests, latency, issue, log, front, channel, queue, room):
     """Serve hits, and take in those that follow, while the stream lasts; returns whether it took any.
 
@@ -218,13 +257,8 @@ def stream_hits(s, base, table, requests, latency, issue, log, front, channel, q
     apart()
     base &= BASE_MASK
     i = front[F_NEXT]
-    lane = hit_lane(s, base, table, queue, FIRST_LANE)
-    other = hit_lane(s, base, table, queue, lane + 1)
-    if lane >= table[T_LANES] or hit_lane(s, base, table, queue, other + 1) < table[T_LANES]:
-        return False
-    if other >= table[T_LANES]:
-        other = lane
-    if not (is_pure(s, base, queue, lane) and is_pure(s, base, queue, other)):
+    lane, other = stream_lanes(s, base, table, queue)
+    if lane == NIL:
         return False
     cyc = s[base + CLK]
     limit = limit_of_others(s, base, table, queue, cyc + 1)
@@ -238,9 +272,8 @@ def stream_hits(s, base, table, requests, latency, issue, log, front, channel, q
     last, last2 = -1, -1
     first = i
     n_counted, latencies, digest = 0, 0, s[base + DIGEST]
-    while (
-        i < requests.shape[0] and front[F_LOGGED] < room and admits(s, base, requests, i, channel, queue, lane, other)
-    ):
+    n = requests.shape[0]
+    while i < n and front[F_LOGGED] < room and admits(s, base, requests, i, channel, queue, lane, other):
         cyc1 = max(ready, cyc + 1) if head != NIL else NEVER
         cyc2 = max(ready2, cyc + 1) if head2 != NIL else NEVER
         is_first = cyc1 < cyc2 or (cyc1 == cyc2 and s[base + KEY + head] < s[base + KEY + head2])
@@ -259,36 +292,20 @@ def stream_hits(s, base, table, requests, latency, issue, log, front, channel, q
         n_counted += s[base + COUNTED + slot]
         digest = note_column(table, log, front, channel, digest, queue, served, request, cyc)
         if queue == RD:
-            depart = cyc + table[T_READ_LATENCY]
-            latency[request] = depart - s[base + ARRIVED + slot]
-            latencies += latency[request]
-            ring = base + RING + 2 * ((s[base + FINISHED] + i - first) & (RING_SIZE - 1))
-            s[ring], s[ring + 1] = depart, latency[request]
+            latencies += note_read(s, base, table, latency, slot, request, i - first, cyc)
         refill(s, base, queue, slot, requests[i, 2], requests[i, 3], i, cyc)
         if requests[i, 1] == lane:
-            if head == NIL:
-                head = slot
-            else:
-                s[base + NEXT + tail] = slot
-            tail = slot
-        elif requests[i, 1] != other:
-            append_elsewhere(s, base, queue, requests[i, 1], slot)
+            head, tail = linked(s, base, head, tail, slot)
+        elif requests[i, 1] == other:
+            head2, tail2 = linked(s, base, head2, tail2, slot)
         else:
-            if head2 == NIL:
-                head2 = slot
-            else:
-                s[base + NEXT + tail2] = slot
-            tail2 = slot
+            append_elsewhere(s, base, queue, requests[i, 1], slot)
         i += 1
     if i == first:
         return False
     front[F_NEXT] = i
     s[base + CLK], s[base + LAST_COLUMN], s[base + DIGEST] = cyc, cyc, digest
-    s[base + HITS] += i - first - n_counted
-    s[base + READS + queue] += i - first
-    s[base + COUNTS + queue] += i - first
-    s[base + LATENCY_SUM] += latencies
-    s[base + FINISHED] += i - first if queue == RD else 0
+    count_stream(s, base, queue, i - first, n_counted, latencies)
     settle_list(s, base, table, queue, lane, head, tail, last)
     if other != lane:
         settle_list(s, base, table, queue, other, head2, tail2, last2)

@@ -184,13 +184,13 @@ def test_hbm2e_is_hbm2_with_other_grades() -> None:
 VARIANT = """\
 extends: {base}
 standard: GDDR6-PIM
-commands: [ACT, PREab, PREpb, RD, WR, RDA, WRA, REFab, REFpb, ACTall, MACall]
+commands: [ACT, PREab, PREpb, RD, WR, RDA, WRA, REFab, REFpb, ACTab, MACab]
 speed_grades: {{GDDR6_14000_1350mV_double: {{n_rcdmac: 32}}}}
 rules:
   pim:
-    - {{level: channel, preceding: [ACTall], following: [MACall], latency: n_rcdmac}}
-    - {{level: channel, preceding: [MACall], following: [PREab], latency: n_rtp}}
-    - {{level: channel, preceding: [PREab, PREpb], following: [ACTall], latency: n_rp}}
+    - {{level: channel, preceding: [ACTab], following: [MACab], latency: n_rcdmac}}
+    - {{level: channel, preceding: [MACab], following: [PREab], latency: n_rtp}}
+    - {{level: channel, preceding: [PREab, PREpb], following: [ACTab], latency: n_rp}}
 """
 
 
@@ -199,5 +199,5 @@ def test_a_variant_states_only_what_differs(tmp_path: Path) -> None:
     file.write_text(VARIANT.format(base=PARTS / "gddr6.yaml"))
     spec, base = resolve(bind(load_part(file), DramPart)), spec_of("gddr6")
     assert rows(spec) > rows(base)
-    assert row_latency(spec, "channel ACTall->MACall n_rcdmac") == 32
-    assert spec.command_index("MACall") == 10
+    assert row_latency(spec, "channel ACTab->MACab n_rcdmac") == 32
+    assert spec.command_index("MACab") == 10
