@@ -184,12 +184,9 @@ def _table(spec: DramSpec, config: ControllerConfig, window: int) -> NDArray[np.
                 waits[after - 4, before][cells] = latency.T
                 continue
             rows[before, after][cells] = latency
-            others = latency.copy()
-            np.fill_diagonal(others, state.LONG_AGO)
-            # Commands follow each other by at least one tick anyway.
-            how = state.ALL_BANKS if (latency > 1).any() else state.NOT_AT_ALL
-            if (others > (1 if spec.controller in ("one_bus", "split_activate") else 0)).any():
-                how = state.ALL_BANKS
+            # Commands of one bus follow each other by at least one tick anyway.
+            apart = 1 if spec.controller in ("one_bus", "split_activate") else 0
+            how = state.ALL_BANKS if (latency > apart).any() else state.NOT_AT_ALL
             table[state.T_HOW + before * 4 + after] = how
             table[state.T_OWN + before * 4 + after] = latency[0, 0]
     return table
