@@ -58,3 +58,13 @@ def test_a_write_mode_that_is_never_left_is_refused(low_frac: float) -> None:
     for engine in ("event", "table"):
         with pytest.raises(ConfigError, match="never left again"):
             run(replace(case, config=replace(case.config, write_low_frac=low_frac)), engine)
+
+
+def test_a_wait_after_cas_is_kept() -> None:
+    """The event-driven kernel knows no rules for CAS and leaves them to the other engine."""
+    sets: dict[str, str | int] = {"overrides.n_cas": 100, "refresh": "NoRefresh"}
+    case = random_case("lpddr5", np.random.default_rng([5, 4]), n_requests=50)
+    config = ControllerConfig(refresh="NoRefresh", n_channels=case.config.n_channels)
+    late = replace(case, sets=sets, config=config)
+    assert not differences(late)
+    assert run(late, "event").cycles > run(replace(late, sets={"refresh": "NoRefresh"}), "event").cycles

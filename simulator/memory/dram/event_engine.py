@@ -89,6 +89,9 @@ def why_not(spec: DramSpec, config: ControllerConfig) -> str | None:
         (windows[:, PRECEDING] == act) & (windows[:, FOLLOWING] == act) & (windows[:, WINDOW] == 4)
         & (windows[:, LEVEL] == spec.refresh_level) & (windows[:, SIBLING] == 0)
     )  # fmt: skip
+    unruled = [_command(spec, name) for name in OTHERS if _command(spec, name) >= 0]
+    is_unruled = np.isin(spec.rules[:, PRECEDING], unruled) & np.isin(spec.rules[:, FOLLOWING], list(issued))
+    is_unruled |= np.isin(spec.rules[:, FOLLOWING], unruled) & np.isin(spec.rules[:, PRECEDING], list(issued))
     if config.row_policy != "open":
         return "rows are closed by a policy"
     if ranks * _padded(per_rank) > state.MAX_LANES or ranks > 8:
@@ -97,6 +100,8 @@ def why_not(spec: DramSpec, config: ControllerConfig) -> str | None:
         return "queues, or reads under way, are too many"
     if not is_four_act.all() or len(windows) > 1:
         return "windows other than that of four activations"
+    if (is_unruled & (spec.rules[:, LATENCY] > 1)).any():
+        return "rules for CAS or the second half of an activation"
     if len(spec.rules) and np.abs(spec.rules[:, LATENCY]).max() > LONGEST_LATENCY:
         return "very long latencies"
     return None
