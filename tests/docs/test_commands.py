@@ -17,6 +17,7 @@ PAGES = (
     "docs/cent.md",
     "docs/figures.md",
     "docs/dram.md",
+    "docs/dram_pim.md",
     "traces/README.md",
     "workloads/README.md",
 )

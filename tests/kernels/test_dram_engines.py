@@ -15,8 +15,6 @@ from simulator.memory.dram.controller import ControllerConfig, Requests, simulat
 from tests.kernels.dram_cases import STANDARDS, load_dram, timing_differences
 from tests.kernels.fuzz_dram import differences, random_case, run
 
-pytest.importorskip("simulator.memory.dram.event_engine", reason="the event-driven engine is not there yet")
-
 N_CASES = 25
 
 

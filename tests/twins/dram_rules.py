@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 COLUMN_COMMANDS = ("RD", "WR", "RDA", "WRA")
-WIDE_COMMANDS = ("PREab", "REFab", "RFMab")
-OPENING, PRECHARGES = ("ACT", "ACT2"), ("PREpb", "PREab")
+WIDE_COMMANDS = ("PREab", "REFab", "RFMab", "ACTab", "MACab")
+ON_OPEN_ROWS = (*COLUMN_COMMANDS, "MACab")
+OPENING, PRECHARGES = ("ACT", "ACT2", "ACTab"), ("PREpb", "PREab")
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ class RuleChecker:
                 activating[bank] = cyc
             elif command in OPENING:
                 activating.pop(bank, None)
-                open_row[bank] = row
+                open_row.update(dict.fromkeys(banks, row))
             elif command in PRECHARGES or command in ("RDA", "WRA"):
                 for closed in banks:
                     open_row.pop(closed, None)
@@ -214,15 +215,15 @@ class RuleChecker:
         bank = banks[0]
         if len(banks) > self.n_banks or bank % len(banks):
             return f"{command} begins within its scope"
-        if command in ("ACT", "ACT1") and (bank in open_row or bank in activating):
+        if command in ("ACT", "ACT1", "ACTab") and any(one in open_row or one in activating for one in banks):
             return "activation of an open bank"
         if command == "ACT2" and bank not in activating:
             return "ACT2 without ACT1"
         if command == "ACT2" and cyc - activating[bank] > self.timing["n_aad"] * self.ticks_per_ck:
             return "ACT2 later than n_aad after ACT1"
-        if command in COLUMN_COMMANDS and bank not in open_row:
+        if command in ON_OPEN_ROWS and any(one not in open_row for one in banks):
             return "column command to a closed bank"
-        if command in COLUMN_COMMANDS and row >= 0 and open_row[bank] != row:
+        if command in ON_OPEN_ROWS and row >= 0 and any(open_row[one] != row for one in banks):
             return "column command to another row"
         if command in PRECHARGES and any(one in activating for one in banks):
             return "precharge of an activating bank"

@@ -26,7 +26,7 @@ REFRESH = {
     "HBM34PerBankRefresh": state.STAGGERED_PER_BANK,
 }
 Ints = NDArray[np.int64]
-WIDE = frozenset({"PREab", "REFab", "RFMab"})
+WIDE = "ab"  # ending of commands that address all banks of a rank, pseudo channel or channel
 TICKS_PER_CALL = 1 << 16  # between calls an interruption is seen, and the log is taken
 PATIENCE_TICKS = 1 << 20
 
@@ -38,18 +38,18 @@ def simulate_table(spec: DramSpec, config: ControllerConfig, requests: Requests,
     Source: the semantics of Ramulator 2.1, see `simulator.kernels.dram_table`.
     """
     check_controller(spec, config)
-    table, n_words = _table(spec, config, window=requests.window, log=log)
-    states = _states(spec, config, table, n_words)
-    asked = _asked(requests)
-    front = _front(spec, len(requests))
-    pieces = [_logged(states, table)]
+    table, n_words = kernel_table(spec, config, window=requests.window, log=log)
+    states = fresh_channels(spec, config, table, n_words)
+    asked = asked_rows(requests)
+    front = fresh_front(spec, len(requests))
+    pieces = [taken_log(states, table)]
     while front[state.F_STATUS] == state.RUNNING:
         run_ticks(table, states, asked, front, TICKS_PER_CALL)
         if log:
-            pieces.append(_logged(states, table))
+            pieces.append(taken_log(states, table))
     if front[state.F_STATUS] != state.DRAINED:
         raise ModelFault(_why_stuck(spec, states, front), remedy="compare refresh intervals with refresh times")
-    return _timing(spec, table, states, asked, front, _command_log(pieces) if log else None)
+    return _timing(spec, table, states, asked, front, joined_log(pieces) if log else None)
 
 
 def check_controller(spec: DramSpec, config: ControllerConfig) -> None:
@@ -97,7 +97,7 @@ def _tree(spec: DramSpec) -> dict[int, Ints]:
     n_nodes = spec.n_banks // under
     first_node = np.cumsum(n_nodes) - n_nodes
     node = first_node[:, None] + np.arange(spec.n_banks)[None, :] // under[:, None]
-    scope = [spec.refresh_level if name in WIDE else n_levels - 1 for name in spec.commands]
+    scope = [spec.refresh_level if name.endswith(WIDE) else n_levels - 1 for name in spec.commands]
     rules = spec.rules[np.lexsort((spec.rules[:, state.PRECEDING], spec.rules[:, state.LEVEL]))]
     key = rules[:, state.LEVEL] * n_commands + rules[:, state.PRECEDING]
     keys = np.arange(n_levels * n_commands)
@@ -153,7 +153,7 @@ def _setup(spec: DramSpec, config: ControllerConfig) -> dict[int, int]:
     }
 
 
-def _table(spec: DramSpec, config: ControllerConfig, *, window: int, log: bool) -> tuple[Ints, int]:
+def kernel_table(spec: DramSpec, config: ControllerConfig, *, window: int, log: bool) -> tuple[Ints, int]:
     """The kernel's table, and how many words a channel's state has."""
     table = np.zeros(state.N_TABLE, np.int64)
     table[: state.N_ROLES] = _roles(spec)
@@ -184,7 +184,7 @@ def _table(spec: DramSpec, config: ControllerConfig, *, window: int, log: bool) 
     return np.concatenate([table, *regions.values()]).astype(np.int64), n_words
 
 
-def _states(spec: DramSpec, config: ControllerConfig, table: Ints, n_words: int) -> Ints:
+def fresh_channels(spec: DramSpec, config: ControllerConfig, table: Ints, n_words: int) -> Ints:
     """Every channel before its first tick: all banks closed, nothing restricted, nothing queued."""
     states = np.zeros((config.n_channels, n_words), np.int64)
     states[:, [state.S_SYNCED, state.S_ACTIVATING, state.S_PAIR_EDGE]] = -1
@@ -197,7 +197,7 @@ def _states(spec: DramSpec, config: ControllerConfig, table: Ints, n_words: int)
     return states
 
 
-def _asked(requests: Requests) -> Ints:
+def asked_rows(requests: Requests) -> Ints:
     """What is asked, and that nothing has come of it yet."""
     asked = np.zeros((len(requests), state.N_REQUEST), np.int64)
     for word, column in (
@@ -214,7 +214,8 @@ def _asked(requests: Requests) -> Ints:
     return asked
 
 
-def _front(spec: DramSpec, n_requests: int) -> Ints:
+def fresh_front(spec: DramSpec, n_requests: int) -> Ints:
+    """The front end before its first tick."""
     front = np.zeros(state.F_ARRIVING + spec.read_latency + 2, np.int64)
     front[state.F_STOP] = -1 if n_requests else 0
     front[state.F_STATUS] = state.RUNNING if n_requests else state.DRAINED
@@ -233,11 +234,12 @@ def _why_stuck(spec: DramSpec, states: Ints, front: Ints) -> str:
     )
 
 
-def _tally(words: Ints) -> Tally:
+def tally_of(words: Ints) -> Tally:
+    """Statistics of all channels, from int64[channels, N_TALLY]."""
     return Tally(*(int(total) for total in words.sum(axis=0)))
 
 
-def _logged(states: Ints, table: Ints) -> list[Ints]:
+def taken_log(states: Ints, table: Ints) -> list[Ints]:
     """Take what each channel has logged since the last call."""
     start = int(table[state.T_LOG])
     lengths = states[:, state.S_LOGGED].tolist()
@@ -248,7 +250,8 @@ def _logged(states: Ints, table: Ints) -> list[Ints]:
     ]
 
 
-def _command_log(pieces: list[list[Ints]]) -> CommandLog:
+def joined_log(pieces: list[list[Ints]]) -> CommandLog:
+    """The command log from the pieces that were taken."""
     channels = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
     rows = np.concatenate(channels)
     return CommandLog(
@@ -267,8 +270,8 @@ def _timing(spec: DramSpec, table: Ints, states: Ints, asked: Ints, front: Ints,
     return DramTiming(
         cycles=int(front[state.F_STOP]),
         drain_cycles=int(front[state.F_NOW]),
-        at_stop=_tally(states[:, state.STOP_TALLY : state.STOP_TALLY + state.N_TALLY]),
-        at_drain=_tally(states[:, : state.N_TALLY]),
+        at_stop=tally_of(states[:, state.STOP_TALLY : state.STOP_TALLY + state.N_TALLY]),
+        at_drain=tally_of(states[:, : state.N_TALLY]),
         commands=states[:, counts : counts + len(spec.commands)].sum(axis=0),
         digest=int(np.bitwise_xor.reduce(digests)),
         latency_cyc=np.where(depart_cyc >= 0, depart_cyc - arrive_cyc, -1).astype(np.int32),
