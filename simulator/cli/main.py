@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (_ReaderLeft, BrokenPipeError):
         leave_pipe()
         code = BROKEN_PIPE_EXIT_CODE
-    except (OSError, RecursionError, UnicodeError) as error:
+    except (OSError, RecursionError, UnicodeError, MemoryError) as error:
         if debug:
             traceback.print_exc()
         complain(_environment_message(error))
@@ -119,13 +119,17 @@ def _fault_message(error: Exception, *, debug: bool) -> str:
     return f"error: a defect of the simulator: {type(error).__name__}: {error}\n  remedy: {advice}"
 
 
-def _environment_message(error: OSError | RecursionError | UnicodeError) -> str:
+def _environment_message(error: OSError | RecursionError | UnicodeError | MemoryError) -> str:
     """What the machine refused: a file, a disk, a name that is no text, or files that include each other too deep."""
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"error: {place}{error.strerror or error}\n  remedy: check the path, its permissions and the free space"
     if isinstance(error, UnicodeError):
         return f"error: a name or a text is not UTF-8: {error}\n  remedy: use names that are, or a UTF-8 locale"
+    if isinstance(error, MemoryError):
+        return (
+            f"error: this machine has too little memory: {error}\n  remedy: ask for fewer requests, or shorter queues"
+        )
     return "error: nested too deep\n  remedy: let fewer files extend each other"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,7 +14,7 @@ from pydantic import NonNegativeInt, PositiveFloat, model_validator
 
 from simulator.contracts.results import RunRecord
 from simulator.core.energy import EnergyLedger
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, WorkloadError
 from simulator.devices.dram_counting import Accounting
 from simulator.devices.dram_record import Outcome, run_record
 from simulator.memory.dram.bounds import bound_by
@@ -27,6 +28,7 @@ from simulator.memory.dram.synthetic import Arrivals, Pattern, Traffic, offer_cy
 from simulator.memory.dram.traces.reading import AddressSpace, TraceFormat, coordinates, read_trace
 
 SYNTHETIC = "synthetic"
+MOST_REFRESHES = 1 << 25  # a command log of them still fits into memory
 
 
 class Dram:
@@ -144,7 +146,9 @@ class Dram:
         """Serve requests, on another memory than the part's own where `spec` says so."""
         # The event-driven engine looks for an equal address in the request's own bank only.
         engine = "table" if self.config.vector_address == "shared" else self.config.engine
-        return simulate(spec or self.spec, self.controller, requests, engine=engine, log=log)
+        memory = spec or self.spec
+        self._check_span(memory, requests)
+        return simulate(memory, self.controller, requests, engine=engine, log=log)
 
     def replay(self, trace: str | Path, seed: int) -> RunRecord:
         """Replay a trace file, or `synthetic` traffic: ticks, bandwidth, row hits, latencies, and what bound them."""
@@ -176,6 +180,21 @@ class Dram:
         """Earliest ticks, int64[n], of requests that ask for so many GB/s in all."""
         interval = self.spec.tx_bytes * 1000 / (gb_per_s * float(self.spec.tick_period_ps))
         return offer_cycles(n_requests, interval, arrivals, seed)
+
+    def _check_span(self, spec: DramSpec, requests: Requests) -> None:
+        """Refuse requests so far apart that there is little but refresh between them."""
+        interval = spec.timing.get("n_refi" if self.config.refresh == "AllBank" else "n_refipb", 0) * spec.ticks_per_ck
+        if self.config.refresh == "NoRefresh" or not interval or not len(requests.offer_cyc):
+            return
+        scopes = prod(spec.level_sizes[: spec.refresh_level]) if self.config.refresh == "AllBank" else 1
+        n_refreshes = int(requests.offer_cyc[-1]) // interval * scopes * self.config.n_channels
+        if n_refreshes > MOST_REFRESHES + len(requests):
+            raise WorkloadError(
+                f"the last request comes {int(requests.offer_cyc[-1]):,} cycles after the first, "
+                f"with {n_refreshes:,} refreshes between",
+                where="refresh",
+                remedy="replay a shorter part, offer requests faster, or set refresh to NoRefresh",
+            )
 
     def _other(self, requests: Requests, timing: DramTiming) -> tuple[DramSpec, DramTiming] | str:
         """The run under the other accounting, or why there is none."""

@@ -27,6 +27,7 @@ ERRORS = [
     (ModelFault("time ran backwards"), 5),
     (SimulatorError("plain"), 1),
     (ValueError("a defect"), 5),
+    (MemoryError("Unable to allocate 7 TiB"), 2),
     (KeyboardInterrupt(), 130),
     (BrokenPipeError(32, "Broken pipe"), 141),
 ]

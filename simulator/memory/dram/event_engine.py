@@ -89,6 +89,9 @@ def why_not(spec: DramSpec, config: ControllerConfig) -> str | None:
         (windows[:, PRECEDING] == act) & (windows[:, FOLLOWING] == act) & (windows[:, WINDOW] == 4)
         & (windows[:, LEVEL] == spec.refresh_level) & (windows[:, SIBLING] == 0)
     )  # fmt: skip
+    unruled = [_command(spec, name) for name in OTHERS if _command(spec, name) >= 0]
+    is_unruled = np.isin(spec.rules[:, PRECEDING], unruled) & np.isin(spec.rules[:, FOLLOWING], list(issued))
+    is_unruled |= np.isin(spec.rules[:, FOLLOWING], unruled) & np.isin(spec.rules[:, PRECEDING], list(issued))
     if config.row_policy != "open":
         return "rows are closed by a policy"
     if ranks * _padded(per_rank) > state.MAX_LANES or ranks > 8:
@@ -97,6 +100,8 @@ def why_not(spec: DramSpec, config: ControllerConfig) -> str | None:
         return "queues, or reads under way, are too many"
     if not is_four_act.all() or len(windows) > 1:
         return "windows other than that of four activations"
+    if (is_unruled & (spec.rules[:, LATENCY] > 1)).any():
+        return "rules for CAS or the second half of an activation"
     if len(spec.rules) and np.abs(spec.rules[:, LATENCY]).max() > LONGEST_LATENCY:
         return "very long latencies"
     return None
@@ -184,12 +189,9 @@ def _table(spec: DramSpec, config: ControllerConfig, window: int) -> NDArray[np.
                 waits[after - 4, before][cells] = latency.T
                 continue
             rows[before, after][cells] = latency
-            others = latency.copy()
-            np.fill_diagonal(others, state.LONG_AGO)
-            # Commands follow each other by at least one tick anyway.
-            how = state.ALL_BANKS if (latency > 1).any() else state.NOT_AT_ALL
-            if (others > (1 if spec.controller in ("one_bus", "split_activate") else 0)).any():
-                how = state.ALL_BANKS
+            # Commands of one bus follow each other by at least one tick anyway.
+            apart = 1 if spec.controller in ("one_bus", "split_activate") else 0
+            how = state.ALL_BANKS if (latency > apart).any() else state.NOT_AT_ALL
             table[state.T_HOW + before * 4 + after] = how
             table[state.T_OWN + before * 4 + after] = latency[0, 0]
     return table

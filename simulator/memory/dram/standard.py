@@ -23,6 +23,11 @@ from simulator.memory.timing import latency_cyc
 
 __all__ = ["DramPart", "DramSpec", "resolve"]
 
+MOST_CHANNELS, MOST_RANKS = 1024, 64
+DEEPEST_QUEUE = FASTEST_FRONT_END = 1 << 16
+MOST_REQUESTS = 1_000_000_000
+"""Far beyond any memory, and still what a machine can hold."""
+
 Refresh = Literal["NoRefresh", "AllBank", "PerBank", "HBM34PerBankRefresh"]
 
 
@@ -38,13 +43,13 @@ class DramPart(BaseModel):
     standard: str
     org: str
     timing: str
-    n_channels: PositiveInt = 1
-    rank: PositiveInt | None = None
+    n_channels: int = Field(1, ge=1, le=MOST_CHANNELS)
+    rank: int | None = Field(None, ge=1, le=MOST_RANKS)
     mapper: str = "RoBaRaCoCh"
     channel_bit: PositiveInt | None = None
     refresh: Refresh = "AllBank"
-    queue: PositiveInt = 32
-    fe_ratio: PositiveInt = 1
+    queue: int = Field(32, ge=1, le=DEEPEST_QUEUE)
+    fe_ratio: int = Field(1, ge=1, le=FASTEST_FRONT_END)
     scheduler: Literal["FRFCFS", "FRFCFSRowHit"] = "FRFCFS"
     row_policy: Literal["open", "closed"] = "open"
     row_cap: PositiveInt = 4
@@ -58,7 +63,7 @@ class DramPart(BaseModel):
     trace_param: PositiveInt = 1
     lg_lines: int = Field(22, ge=0, le=48)
     read_frac: float = Field(1.0, ge=0, le=1)
-    n_requests: PositiveInt = 500_000
+    n_requests: int = Field(500_000, ge=1, le=MOST_REQUESTS)
 
     source: str | None = None
     levels: list[str] = Field(min_length=1)
@@ -85,6 +90,13 @@ class DramPart(BaseModel):
     @model_validator(mode="after")
     def _resolves(self) -> DramPart:
         try:
+            if not 0 < self.write_low_frac <= self.write_high_frac:
+                raise PartRefusal(
+                    ("write_low_frac",),
+                    f"writing starts at {self.write_high_frac:g} of the queue and would not end by "
+                    f"{self.write_low_frac:g}",
+                    remedy="give more than 0 and at most write_high_frac",
+                )
             compile_map(resolve(self), self.mapper, self.n_channels)
         except PartRefusal as refusal:
             refusal.raise_at_place()

@@ -115,10 +115,15 @@ class Traffic:
 def offer_cycles(n_requests: int, interval_cyc: float, arrivals: Arrivals, seed: int) -> NDArray[np.int64]:
     """Earliest tick of every request of an open loop, int64[n_requests], `interval_cyc` ticks apart on average."""
     if interval_cyc <= 0:
-        raise ConfigError("requests cannot be offered less than nothing apart", remedy="give an interval above 0")
+        raise ConfigError(
+            "requests cannot be offered less than nothing apart",
+            where="offer_interval_cyc",
+            remedy="give an interval above 0",
+        )
     if n_requests * interval_cyc > 2**62:
         raise ConfigError(
             f"{n_requests:,} requests that are {interval_cyc:g} cycles apart end beyond all time",
+            where="offer_interval_cyc",
             remedy="offer them faster, or fewer of them",
         )
     if arrivals == "poisson":

@@ -71,6 +71,12 @@ def check_controller(spec: DramSpec, config: ControllerConfig) -> None:
             where="refresh",
             remedy="refresh: AllBank or NoRefresh",
         )
+    if config.write_off_at < 0 or config.write_low_frac > config.write_high_frac:
+        raise ConfigError(
+            f"writes from {config.write_high_frac:g} of the queue down to {config.write_low_frac:g}: never left again",
+            where="write_low_frac",
+            remedy="give more than 0 and at most write_high_frac",
+        )
     if config.refresh == "HBM34PerBankRefresh" and spec.controller not in ("two_bus", "half_clock"):
         raise ConfigError(
             f"refresh HBM34PerBankRefresh goes round pseudo channels, which {spec.standard} has not",
