@@ -237,6 +237,10 @@ def _headlines(ours: Account, metrics: Metrics, bound: BoundBy) -> tuple[str, ..
 
 def _notes(outcome: Outcome, ours: Account, reads: Latencies) -> list[str]:
     notes = [f"no energy: {outcome.energy}"] if isinstance(outcome.energy, str) else []
+    if outcome.timing.slow_because:
+        notes.append(
+            f"walked tick by tick, which is slow: the event-driven engine does not know {outcome.timing.slow_because}"
+        )
     if isinstance(outcome.other, str):
         notes.append(f"the other accounting cannot be compared: {outcome.other}")
     if not len(reads.cyc):

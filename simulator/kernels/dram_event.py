@@ -65,10 +65,12 @@ from simulator.kernels.dram_event_state import (
     RUNNING,
     SLOT_WORDS,
     SPLIT_ACTIVATE,
+    STARVED,
     STRIDE,
     SYNCED,
     T_CONTROLLER,
     T_FE_RATIO,
+    T_PATIENCE,
     T_READ_LATENCY,
     T_READ_QUEUE,
     T_REFI,
@@ -224,6 +226,10 @@ def after_all_channels(state, n_channels, table, flight, front, tallies, phase):
         first = NEVER
         for k in range(front[F_FLYING]):
             first = min(first, flight[k])
+        for channel in range(n_channels):
+            base = channel * WORDS
+            if state[base + PENDING] > 0 and front[F_LIMIT] - state[base + LAST_COLUMN] > table[T_PATIENCE]:
+                front[F_STATUS] = STARVED
         front[F_TICK] = first + 1 if first < NEVER else max(front[F_LIMIT] + 1, front[F_TICK])
         front[F_USED] = 0
         return OFFERING

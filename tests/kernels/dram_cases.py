@@ -182,10 +182,10 @@ def channel_logs(spec: DramSpec, requests: Requests, log: CommandLog) -> list[Lo
 
 
 def timing_differences(one: DramTiming, other: DramTiming) -> list[str]:
-    """Fields in which two runs differ, the command log left out."""
+    """Fields in which two runs differ, the command log and which engine it was left out."""
     differ = []
     for field in fields(DramTiming):
-        if field.name == "log":
+        if field.name in ("log", "slow_because"):
             continue
         a, b = getattr(one, field.name), getattr(other, field.name)
         if isinstance(a, np.ndarray):

@@ -113,7 +113,8 @@ class DramTiming:
     `cycles` ticks when the last request was taken (`at_stop` counts up to there), `drain_cycles` when the last column
     command was issued (`at_drain`). `commands` int64[n_commands] and `digest` (64 bits over every command's tick, kind
     and bank) go up to the drain. Per request: `latency_cyc` int64[n] from arrival to data (reads; forwarded 1; writes
-    -1) and `issue_cyc` int64[n] of the column command (-1: forwarded or coalesced).
+    -1) and `issue_cyc` int64[n] of the column command (-1: forwarded or coalesced). `slow_because` says why the
+    table-driven engine had to serve what the event-driven one was asked to.
     """
 
     cycles: int
@@ -125,6 +126,7 @@ class DramTiming:
     latency_cyc: NDArray[np.int64]
     issue_cyc: NDArray[np.int64]
     log: CommandLog | None = None
+    slow_because: str | None = None
 
 
 def simulate(

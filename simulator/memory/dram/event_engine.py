@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,8 +43,9 @@ def simulate_event(spec: DramSpec, config: ControllerConfig, requests: Requests,
     Raises ConfigError for a refresh manager that this standard cannot have, ModelFault where requests are never served.
     """
     check_controller(spec, config)
-    if why_not(spec, config) is not None:
-        return simulate_table(spec, config, requests, log=log)
+    reason = why_not(spec, config)
+    if reason is not None:
+        return replace(simulate_table(spec, config, requests, log=log), slow_because=reason)
     table = _table(spec, config, requests.window)
     n = len(requests)
     channels = aligned_zeros(config.n_channels * state.WORDS)

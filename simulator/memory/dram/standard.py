@@ -18,7 +18,7 @@ from simulator.memory.dram.organisation import Organisation, Shape, shaped
 from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.dram.rules import DramRule, command_set, resolved_rules
 from simulator.memory.dram.spec import Controller, DramSpec
-from simulator.memory.dram.timing_checks import check_refresh, check_timing
+from simulator.memory.dram.timing_checks import check_data_rate, check_refresh, check_timing
 from simulator.memory.timing import latency_cyc
 
 __all__ = ["DramPart", "DramSpec", "resolve"]
@@ -184,10 +184,10 @@ def _timing(part: DramPart, shape: Shape) -> dict[str, int]:
         if name not in known:
             raise PartRefusal(("overrides", name), f"unknown timing {name!r}", remedy=did_you_mean(name, known))
         timing[name] = value
+    place = (part.timing, part.overrides, preset)
     check_timing(timing, part.timing, part.overrides, preset, part.ticks_per_ck)
-    check_refresh(
-        timing, part.refresh, part.standard, part.commands, part.levels, (part.timing, part.overrides, preset)
-    )
+    check_data_rate(timing, part.prefetch, _expression(part.burst, timing, "burst"), place)
+    check_refresh(timing, part.refresh, part.standard, part.commands, part.levels, place)
     return timing
 
 

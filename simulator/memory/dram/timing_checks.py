@@ -18,6 +18,7 @@ _AT_LEAST: tuple[tuple[str, str, str], ...] = (
     ("n_rc", "n_rp", "a row would open again while its bank is precharged"),
     ("n_bl_max", "n_bl_min", "the longest burst would be shorter than the shortest"),
 )
+_ROUNDED = 0.03  # grades round their clock to whole picoseconds, and their rate
 # (refresh interval, what it must leave time for, under which refresh)
 _INTERVALS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("n_refi", "n_rfc", ("AllBank",)),
@@ -55,6 +56,25 @@ def check_timing(
                 f"{longer} of {timing[longer]} is less than {shorter} of {timing[shorter]}: {why}",
                 f"raise {longer}, or lower {shorter}",
             )
+
+
+def check_data_rate(
+    timing: Mapping[str, int], prefetch: int, burst_cyc: int, place: tuple[str, Collection[str], Collection[str]]
+) -> None:
+    """Raise PartRefusal where data rate, clock and burst contradict each other: bandwidths would mean nothing.
+
+    `place` is the speed grade, the names overridden, and those of the preset.
+    """
+    carried = timing["rate"] * timing["tck_ps"] * burst_cyc / 1_000_000
+    if abs(carried - prefetch) > _ROUNDED * prefetch:
+        grade, overrides, preset = place
+        blamed = next((name for name in ("tck_ps", "n_bl", "n_bl_min", "rate") if name in overrides), "rate")
+        raise PartRefusal(
+            _place(blamed, grade, overrides, preset),
+            f"at {timing['rate']} MT/s a pin carries {carried:.3g} transfers in a burst of {burst_cyc} clocks of "
+            f"{timing['tck_ps']} ps, but a burst has {prefetch}",
+            remedy="change rate, tck_ps and the burst together",
+        )
 
 
 def check_refresh(
