@@ -22,6 +22,19 @@ class Outcome:
     err: str
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--thorough` runs what takes minutes, too: of it a sample is always run."""
+    parser.addoption("--thorough", action="store_true", help="run the tests marked thorough, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the thorough tests out unless they are asked for."""
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the kernels once, before the workers start, which would each do it, and before any output is compared."""
     if not hasattr(config, "workerinput"):

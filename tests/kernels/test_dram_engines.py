@@ -25,7 +25,7 @@ def test_engines_agree(standard: str) -> None:
         assert not differences(case), case.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("standard", STANDARDS)
 def test_engines_agree_on_many(standard: str) -> None:
     for seed in range(150):

@@ -42,7 +42,7 @@ def test_equal_to_a_plain_twin(seed: int) -> None:
     assert not broken_rules(case, timing), case.text
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", range(40, 640, 100))
 def test_equal_to_a_plain_twin_often(first: int) -> None:
     for seed in range(first, first + 100):

@@ -50,7 +50,7 @@ def test_golden_sample(case: str) -> None:
     assert_equal(case)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", [case for case in ROWS if case not in SAMPLE])
 def test_golden_rest(case: str) -> None:
     assert_equal(case)
