@@ -150,8 +150,8 @@ class RunRecord:
     requests: Table | None = None
     spans: Table | None = None
     key_metrics: tuple[str, ...] = ()
-    distributions: dict[str, Distribution] = field(default_factory=dict)
-    series: dict[str, Series] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict, repr=False)
+    series: dict[str, Series] = field(default_factory=dict, repr=False)
     error_bars: dict[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Table | None = None
     timeline: Timeline | None = None

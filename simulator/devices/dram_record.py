@@ -30,6 +30,9 @@ _COMPARED = (
 )
 _UNEVEN = 1.5  # times the mean
 _ALL = 0.97  # of the offered rate, whose end is not yet served
+_FULL = 0.9  # of the peak: the data bus is what binds
+_MANY_LATE = 0.05  # of the requests: their absence bends the bandwidth
+_N_NAMED = 3  # rules that a note names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +74,7 @@ def run_record(outcome: Outcome) -> RunRecord:
         workload=outcome.name,
         metrics=metrics,
         breakdown=breakdown,
-        headlines=_headlines(ours, metrics, outcome.bound),
+        headlines=_headlines(outcome, ours, metrics),
         notes=tuple(_notes(outcome, ours, reads)),
         key_metrics=("bandwidth_gb_per_s", "bandwidth_frac", "read_latency_ns_p50", "row_hit_frac", "time_us"),
         distributions=_distributions(outcome, ours, reads),
@@ -221,18 +224,29 @@ def _compared(one: Account, name: str) -> int | float | None:
     return value
 
 
-def _headlines(ours: Account, metrics: Metrics, bound: BoundBy) -> tuple[str, ...]:
+def _headlines(outcome: Outcome, ours: Account, metrics: Metrics) -> tuple[str, ...]:
+    bound = outcome.bound
     lost = bound.ticks.get(bound.limiting, 0) / bound.n_ticks if bound.n_ticks else 0.0
     is_served = ours.bandwidth_gb_per_s >= _ALL * metrics.get("offered_gb_per_s", float("inf"))
-    verdict = "all that was offered; most time went to" if is_served else "bound by"
+    verdict = "bound by"
+    if is_served:
+        verdict = "all that was offered; most time went to"
+    elif metrics["bandwidth_frac"] >= _FULL:
+        verdict = "bound by the data bus; most of the rest went to"
     first = (
         f"{metrics['bandwidth_frac']:.1%} of peak: {ours.bandwidth_gb_per_s:,.2f} of {ours.peak_gb_per_s:,.2f} GB/s; "
         f"{verdict} {bound.limiting} ({lost:.1%} of the cycles)"
     )
-    if "read_latency_ns_p50" not in metrics:
-        return (first,)
-    percentiles = ", ".join(f"{name} {metrics[f'read_latency_ns_{name}']:,.1f}" for name in ("p50", "p99", "max"))
-    return first, f"read latency in ns: {percentiles}"
+    lines = [first]
+    if "read_latency_ns_p50" in metrics:
+        percentiles = ", ".join(f"{name} {metrics[f'read_latency_ns_{name}']:,.1f}" for name in ("p50", "p99", "max"))
+        lines.append(f"read latency in ns: {percentiles}")
+    if (late := _late(outcome, ours)) > _MANY_LATE * len(outcome.requests):
+        lines.append(
+            f"too short for a bandwidth: {late} of {len(outcome.requests)} requests are not counted, since a published "
+            "run ends when the last one is taken; accounting=corrected waits for them"
+        )
+    return tuple(lines)
 
 
 def _notes(outcome: Outcome, ours: Account, reads: Latencies) -> list[str]:
@@ -247,9 +261,38 @@ def _notes(outcome: Outcome, ours: Account, reads: Latencies) -> list[str]:
         notes.append("no reads, and so no read latency")
     elif ours.avg_read_latency_cyc is None:
         notes.append("the run ended, as published, before a read was served: no average latency")
-    if ours.accounting == "published" and (late := len(outcome.requests) - _done(ours)):
+    if late := _late(outcome, ours):
         notes.append(f"published accounting ends the run when the last request is taken: {late} are not counted")
+    if isinstance(outcome.other, tuple):
+        notes.append(_why_they_differ(outcome.spec, outcome.other[0]))
     return notes
+
+
+def _why_they_differ(spec: DramSpec, other: DramSpec) -> str:
+    """What of this memory `accounting: corrected` mends, in words."""
+    published, corrected = (spec, other) if spec.accounting == "published" else (other, spec)
+    found = ["the run's end", "the reads in the mean latency"]
+    if corrected.tick_period_ps != published.tick_ps:
+        found.append(f"a tick of {float(corrected.tick_period_ps):g} ps, not {published.tick_ps}")
+    for name, clocks in corrected.timing.items():
+        if (theirs := published.timing.get(name)) != clocks:
+            found.append(f"{name} {clocks}, not {theirs}" if theirs is not None else f"{name} {clocks}")
+    if names := sorted(_possible_rules(corrected) - _possible_rules(published)):
+        more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
+        found.append(f"rules: {'; '.join(names[:_N_NAMED])}{more}")
+    return f"`accounting: corrected` mends {', '.join(found)} (docs/dram_standards.md)"
+
+
+def _possible_rules(spec: DramSpec) -> set[str]:
+    """Names of the rules that can hold something up: those between sisters need two of them."""
+    sizes = (1, *spec.level_sizes)
+    rows = zip(spec.rules.tolist(), spec.rule_names, strict=True)
+    return {name for (level, *_, sibling), name in rows if not sibling or sizes[level] > 1}
+
+
+def _late(outcome: Outcome, ours: Account) -> int:
+    """Requests still under way when the run ended."""
+    return len(outcome.requests) - _done(ours) if ours.accounting == "published" else 0
 
 
 def _done(ours: Account) -> int:

@@ -78,7 +78,7 @@ def _record(tree: ConfigTree, name: str, breakdown: dict[str, dict[str, Scalar]]
             "n_bare": n_bare,
         },
         breakdown=breakdown,
-        headlines=(f"sound; {len(found)} parameters say where they come from ({counts}), {n_bare} numbers are bare",),
+        headlines=(f"sound; {len(found)} parameters say where they come from ({counts}), {n_bare} bare numbers",),
         notes=tuple(notes),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.contracts.results import RunRecord
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.compare_workload import (
     check_same_work,
     check_sets,
@@ -18,7 +18,7 @@ from simulator.experiments.compare_workload import (
     sets_of_workload,
     stored_request,
 )
-from simulator.experiments.explain_subject import StoredRun, Subject, open_subject
+from simulator.experiments.explain_subject import StoredRun, Subject, is_replay, open_subject, read_run
 from simulator.experiments.run import PlannedRun
 from simulator.report.provenance import source_hash
 
@@ -105,6 +105,10 @@ def compare(
             remedy="name runs or configurations, such as two directories in results/",
         )
     are_runs = [Path(target).is_dir() for target in targets]
+    are_replays = [is_run and is_replay(Path(target)) for is_run, target in zip(are_runs, targets, strict=True)]
+    if any(are_replays):
+        check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
+        return _compare_replays(targets, are_replays)
     check_sets(tuple(sets), workload, any_config=not all(are_runs), first_is_run=are_runs[0])
     first = open_subject(targets[0], () if are_runs[0] else sets, workload=None if are_runs[0] else workload)
     subjects = [first, *(_opened(target, first, sets) for target in targets[1:])]
@@ -117,6 +121,44 @@ def compare(
             progress(number, len(subjects))
         entries.append(_entry(label, subject, first))
     return Comparison(tuple(entries), tuple(_notes(entries)))
+
+
+def _compare_replays(targets: Sequence[str], are_replays: Sequence[bool]) -> Comparison:
+    """Replays side by side: the same trace files, or traffic of one name and number of requests."""
+    if not all(are_replays):
+        raise ConfigError(
+            "a replay is compared with replays alone",
+            where=next(target for target, is_one in zip(targets, are_replays, strict=True) if not is_one),
+            remedy="name run directories that `sim replay` wrote",
+        )
+    runs = [read_run(Path(target)) for target in targets]
+    first = _replayed(runs[0])
+    for run in runs[1:]:
+        if (other := _replayed(run)) != first:
+            raise WorkloadError(
+                f"not the same traffic: {_traffic_in_words(other)}, against {_traffic_in_words(first)}",
+                where=str(run.directory),
+                remedy="compare replays of one trace",
+            )
+    entries = [
+        _from(label, target, "replay", run.summary, run.metrics, run.manifest["source_hash"])
+        for label, target, run in zip(_LABELS, targets, runs, strict=False)
+    ]
+    return Comparison(tuple(entries), tuple(_notes(entries)))
+
+
+def _replayed(run: StoredRun) -> tuple[str, object, object, tuple[str, ...]]:
+    """What a replay replayed: name, number of requests, seed, checksums of trace files."""
+    traffic = (run.summary["workload"], run.metrics.get("requests"), run.manifest.get("seed"))
+    if checksums := tuple(sorted(run.trace_checksums.values())):
+        return "", traffic[1], None, checksums
+    return (*traffic, ())
+
+
+def _traffic_in_words(replayed: tuple[str, object, object, tuple[str, ...]]) -> str:
+    name, n_requests, seed, checksums = replayed
+    what = f"a trace file of checksum {checksums[0][:8]}" if checksums else f"{name} of seed {seed}"
+    return f"{what} with {n_requests} requests"
 
 
 def _opened(target: str, first: Subject, sets: Sequence[str]) -> Subject:
@@ -197,7 +239,8 @@ def _notes(entries: Sequence[Entry]) -> list[str]:
     if len(sources) > 1:
         groups = " | ".join(", ".join(labels) for labels in sources.values())
         notes.append(f"computed by different versions of the simulator's source: {groups}")
-    if not all(entry.operators_ms for entry in entries):
+    has_operators = any(entry.operators_ms for entry in entries)
+    if has_operators and not all(entry.operators_ms for entry in entries):
         without = ", ".join(entry.label for entry in entries if not entry.operators_ms)
         notes.append(f"no times by operator are compared: {without} states none")
     return notes

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.core.config import load_part
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.core.resolved import config_hash
 from simulator.experiments.settings import Sets, Settings, load_settings
@@ -81,6 +82,12 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
     if not _is_directory(path):
         return Subject(str(target), load_settings(target, sets, workload=workload), None, changed=False)
     stored = read_run(path)
+    if is_replay(path):
+        raise ConfigError(
+            "a replay on one part has no operators and no workload section",
+            where=str(path),
+            remedy="its report.html says what bound it, and `sim compare` puts several replays side by side",
+        )
     try:
         settings = load_settings(path / "config.yaml", sets, workload=workload)
     except SimulatorError as error:
@@ -88,6 +95,12 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
             error.remedy = f"the run was written by {stored.version_in_words}: use that version, or run it again"
         raise
     return Subject(str(target), settings, stored, changed=bool(sets) or workload is not None)
+
+
+def is_replay(directory: Path) -> bool:
+    """Whether a run directory is that of `sim replay`: its configuration is a part."""
+    config = directory / "config.yaml"
+    return config.is_file() and load_part(config).get("kind", None) is not None
 
 
 def read_run(directory: Path) -> StoredRun:

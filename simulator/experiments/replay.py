@@ -87,7 +87,7 @@ def plan_replay(part: str | Path, trace: str | Path, *, sets: Sets = (), seed: i
         raise ConfigError(
             f"a part of kind `{tree.get('kind')}` replays no traces",
             where=tree.position("kind"),
-            remedy="try hw_configs/parts/dram/ddr4.yaml or hw_configs/parts/gddr6_aim.yaml",
+            remedy="try hw_configs/parts/dram/ddr4.yaml, hw_configs/parts/links/pcie_switch.yaml or .../gddr6_aim.yaml",
         )
     chosen = DEFAULT_SEED if seed is None else seed
     if chosen < 0:

@@ -344,3 +344,17 @@ def test_energy_is_told_where_there_are_currents() -> None:
     record = synthetic(n_requests=500)
     assert record.metrics["energy_uj"] == pytest.approx(sum(record.breakdown["energy_by_component_uj"].values()))
     assert issubclass(ConfigError, SimulatorError)
+
+
+def test_headline_of_a_busy_bus_and_of_a_short_run() -> None:
+    spread = {"address_maps.spread": "row column bank bank_group rank channel", "mapper": "spread"}
+    assert "bound by the data bus" in synthetic(n_requests=2000, **spread).headlines[0]
+    assert any("too short for a bandwidth" in line for line in synthetic(n_requests=60).headlines)
+    assert not any("too short" in line for line in synthetic(n_requests=60, accounting="corrected").headlines)
+
+
+def test_a_note_says_what_corrected_mends() -> None:
+    one, two = (" ".join(synthetic(n_requests=200, rank=rank).notes) for rank in (1, 2))
+    assert "REFab->PREpb" in one
+    assert "sibling" not in one
+    assert "sibling" in two
