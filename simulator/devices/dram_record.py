@@ -14,6 +14,7 @@ from simulator.memory.dram.bounds import BoundBy
 from simulator.memory.dram.controller import DramTiming, Requests
 from simulator.memory.dram.energy import pj_per_bit
 from simulator.memory.dram.spec import DramSpec
+from simulator.memory.dram.steady import refresh_share
 
 if TYPE_CHECKING:
     from simulator.devices.dram import Dram
@@ -130,6 +131,7 @@ def _bandwidth(outcome: Outcome, ours: Account) -> Metrics:
         "bandwidth_gb_per_s": ours.bandwidth_gb_per_s,
         "peak_bandwidth_gb_per_s": ours.peak_gb_per_s,
         "bandwidth_frac": ours.bandwidth_gb_per_s / ours.peak_gb_per_s,
+        "refresh_leaves_frac": float(refresh_share(spec, outcome.config.refresh)),
     }
     if len(requests.offer_cyc):
         offered_ps = int(requests.offer_cyc[-1]) * float(spec.tick_period_ps)
@@ -226,16 +228,20 @@ def _compared(one: Account, name: str) -> int | float | None:
 
 def _headlines(outcome: Outcome, ours: Account, metrics: Metrics) -> tuple[str, ...]:
     bound = outcome.bound
-    lost = bound.ticks.get(bound.limiting, 0) / bound.n_ticks if bound.n_ticks else 0.0
+    family = bound.limiting_family
+    lost = bound.families.get(family, 0) / bound.n_ticks if bound.n_ticks else 0.0
+    left = f" (refresh leaves {metrics['refresh_leaves_frac']:.1%})" if metrics["refresh_leaves_frac"] < 1 else ""
     is_served = ours.bandwidth_gb_per_s >= _ALL * metrics.get("offered_gb_per_s", float("inf"))
     verdict = "bound by"
     if is_served:
         verdict = "all that was offered; most time went to"
     elif metrics["bandwidth_frac"] >= _FULL:
         verdict = "bound by the data bus; most of the rest went to"
+    foremost = bound.foremost.get(family, family)
+    mostly = f", most of it {foremost}" if foremost != family else ""
     first = (
-        f"{metrics['bandwidth_frac']:.1%} of peak: {ours.bandwidth_gb_per_s:,.2f} of {ours.peak_gb_per_s:,.2f} GB/s; "
-        f"{verdict} {bound.limiting} ({lost:.1%} of the cycles)"
+        f"{metrics['bandwidth_frac']:.1%} of peak: {ours.bandwidth_gb_per_s:,.2f} of {ours.peak_gb_per_s:,.2f} GB/s"
+        f"{left}; {verdict} {family} ({lost:.1%} of the cycles){mostly}"
     )
     lines = [first]
     if "read_latency_ns_p50" in metrics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -62,17 +62,28 @@ class LegalTimes:
 class BoundBy:
     """Where the ticks of a run went: `ticks` by rules of the standard and CAUSES, `families` by FAMILIES.
 
-    Both add up to `n_ticks`: the run's ticks times its channels.
+    Both add up to `n_ticks`: the run's ticks times its channels. `foremost` is the rule or cause, the burst itself
+    excepted, that took most of each family.
     """
 
     ticks: dict[str, int]
     families: dict[str, int]
     n_ticks: int
+    foremost: dict[str, str] = field(default_factory=dict)
 
     @property
     def limiting(self) -> str:
         """The cause, the burst itself excepted, that most ticks were lost to; `burst` where none was."""
         lost = {name: ticks for name, ticks in self.ticks.items() if name != "burst"}
+        return max(lost, key=lambda name: lost[name]) if lost else "burst"
+
+    @property
+    def limiting_family(self) -> str:
+        """The family that most ticks, bursts excepted, were lost to; `burst` where none was."""
+        lost = {
+            name: self.families[name] - (self.ticks.get("burst", 0) if name == "data bus" else 0)
+            for name in self.foremost
+        }
         return max(lost, key=lambda name: lost[name]) if lost else "burst"
 
 
@@ -196,6 +207,7 @@ def family(spec: DramSpec, row: int) -> str:
 def _named(spec: DramSpec, parts: NDArray[np.int64], n_ticks: int) -> BoundBy:
     ticks: dict[str, int] = defaultdict(int)
     families: dict[str, int] = dict.fromkeys(FAMILIES, 0)
+    foremost: dict[str, str] = {}
     n_rules = len(spec.rules)
     for place in np.flatnonzero(parts).tolist():
         if place < n_rules:
@@ -205,8 +217,10 @@ def _named(spec: DramSpec, parts: NDArray[np.int64], n_ticks: int) -> BoundBy:
             group = _FAMILY_OF_CAUSE.get(name, name)
         ticks[name] += int(parts[place])
         families[group] += int(parts[place])
+        if name != "burst" and ticks[name] > ticks.get(foremost.get(group, ""), 0):
+            foremost[group] = name
     ordered = dict(sorted(ticks.items(), key=lambda item: (-item[1], item[0])))
-    return BoundBy(ordered, families, n_ticks)
+    return BoundBy(ordered, families, n_ticks, foremost)
 
 
 def _arrivals(

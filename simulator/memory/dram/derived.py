@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor, prod
 from typing import Literal
@@ -80,10 +80,12 @@ def derive(
     density_per: Sequence[str],
     refresh: str,
     accounting: Accounting,
+    overridden: Collection[str] = (),
 ) -> dict[str, int]:
     """The preset with derived timings, in the order of the tables: over the preset's own, or only where it has none.
 
-    A case of corrected accounting is taken over the preset in any case. Raises PartRefusal where no case fits.
+    A case of corrected accounting is taken over the preset in any case. Raises PartRefusal where no case fits, and
+    neither the preset nor an override (`overridden` are their names) has the timing.
     """
     timing = dict(preset)
     density = Fraction(shape.organisation.density_bits, prod(shape.size(level) for level in density_per))
@@ -99,7 +101,7 @@ def derive(
             continue
         if fitting:
             timing[name] = fitting[0].value(timing, shape)
-        elif any(case.accounting is None for case in cases):
+        elif name not in preset and name not in overridden and any(case.accounting is None for case in cases):
             raise PartRefusal(
                 ("derived", name),
                 f"no case fits {preset['rate']} MT/s, {shape.organisation.dq_bits} data pins and {density} bits",

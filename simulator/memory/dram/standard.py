@@ -178,6 +178,7 @@ def _timing(part: DramPart, shape: Shape) -> dict[str, int]:
         density_per=part.density_per,
         refresh=part.refresh,
         accounting=part.accounting,
+        overridden=part.overrides,
     )
     known = {*timing, *part.derived}
     for name, value in part.overrides.items():
