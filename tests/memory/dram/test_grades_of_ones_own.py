@@ -14,7 +14,7 @@ from tests.kernels.dram_cases import REPO_ROOT
 
 GRADE = "rate: 3600, tck_ps: 556, n_bl: 4, n_cl: 25, n_rcd: 25, n_rp: 25, n_ras: 58, n_rc: 83, n_wr: 27, n_rtp: 14"
 MORE = "n_cwl: 18, n_ccds: 4, n_ccdl: 9, n_wtrs: 5, n_wtrl: 14, n_cs: 2"
-ACTIVATION = {"n_rrds": 6, "n_rrdl": 9, "n_faw": 38}
+ACTIVATION = {"n_rrdl": 9, "n_faw": 38}
 
 
 def part_of(folder: Path, own: str, *sets: str) -> DramPart:
