@@ -13,6 +13,7 @@ from simulator.kernels.dram_event_state import (
     ACTIVATING_SLOT,
     ACTIVE,
     BASE_MASK,
+    CHANNEL_SHIFT,
     CLK,
     COALESCED,
     DIGEST,
@@ -84,7 +85,7 @@ from simulator.kernels.dram_event_state import (
     jit,
     outermost,
 )
-from simulator.kernels.dram_event_stream import WORTHWHILE, may_stream, stream_hits
+from simulator.kernels.dram_event_stream import may_stream, stream_hits
 
 # Phases of a run: requests are offered; the front end waits for data; all channels reach the last request's tick,
 # drain, and reach the last column's tick.
@@ -152,9 +153,9 @@ def take_tally(state, n_channels, cyc, tally):
 @inlined
 def accept(s, base, table, latency, flight, front, requests, i):
     """Offer request `i` after tick `CLK`: forwarded, coalesced or queued; False if there is no room."""
-    queue = requests[i, 4]
-    lane = requests[i, 1] & LANE_MASK
-    address = requests[i, 3]
+    queue = requests[i, 2] & 1
+    lane = (requests[i, 2] >> 1) & LANE_MASK
+    address = requests[i, 0]
     if s[base + N_READ + 1] > 0 and is_being_written(s, base, lane, address):
         if queue:
             s[base + COALESCED] += 1
@@ -166,7 +167,7 @@ def accept(s, base, table, latency, flight, front, requests, i):
         return True
     if s[base + N_READ + queue] >= table[T_READ_QUEUE + queue]:
         return False
-    enqueue(s, base, table, queue, lane, requests[i, 2], address, i)
+    enqueue(s, base, table, queue, lane, requests[i, 1], address, i)
     front[F_UNISSUED] += 1 - queue
     return True
 
@@ -292,15 +293,15 @@ def must_wait(state, n_channels, table, offers, flight, front, i):
 def run_events(state, n_channels, table, requests, offers, latency, issue, flight, log, front, tallies, until):
     """Serve requests up to number `until` (and all that is left, once all were offered), or until the log is full.
 
-    state int64[n_channels * WORDS] and table int64 are those of `dram_event_state`; requests int64[n, 5]: channel,
-    lane, row, address, is it a write; offers int64[n], or none; fills latency and issue int64[n] and log int64[m, 5]
-    (m may be 0); flight int64[window + 1]; front int64[N_FRONT] is kept between calls; tallies int64[2, n_channels,
-    N_TALLY] at the stop and at the end. `front[F_STATUS]` says how it ended.
+    state int64[n_channels * WORDS] and table int64 are those of `dram_event_state`; requests int64[n, 3]: address, row,
+    and in one word (channel) (lane: 7 bits) (is it a write: 1 bit); offers int64[n], or none; fills latency and issue
+    int64[n] and log int64[m, 5] (m may be 0); flight int64[window + 1]; front int64[N_FRONT] is kept between calls;
+    tallies int64[2, n_channels, N_TALLY] at the stop and at the end. `front[F_STATUS]` says how it ended.
     """
     room = log.shape[0] - SPARE_LOG if log.shape[0] > 0 else NEVER
     n = requests.shape[0]
     paced = offers.shape[0] > 0 or table[T_WINDOW] > 0
-    streams = table[T_CONTROLLER] == ONE_BUS and not paced
+    streams = table[T_CONTROLLER] == ONE_BUS and not paced and log.shape[0] == 0
     while front[F_STATUS] == RUNNING and front[F_LOGGED] < room:
         i, phase, wait = front[F_NEXT], front[F_PHASE], front[F_WAIT]
         if phase != OFFERING:
@@ -317,7 +318,7 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
         else:
             if paced and wait == NO_WAIT and must_wait(state, n_channels, table, offers, flight, front, i):
                 continue
-            channel = requests[i, 0]
+            channel = requests[i, 2] >> CHANNEL_SHIFT
             limit = front[F_TICK] - 1 if wait == NO_WAIT else NEVER
         base = (channel * WORDS) & BASE_MASK
         if (
@@ -326,11 +327,11 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
             and i >= front[F_STREAM_FROM]
             and may_stream(state, base, table, requests, i, wait)
         ):
-            if stream_hits(state, base, table, requests, latency, issue, log, front, channel, wait, room):
+            if stream_hits(state, base, table, requests, latency, issue, front, wait):
                 front[F_WAIT] = NO_WAIT
                 after_acceptance(table, front, state[base + CLK] + 1, 0)
                 continue
-            front[F_STREAM_FROM] = i + WORTHWHILE
+            front[F_STREAM_FROM] = i + 2
         if state[base + CLK] < limit:
             take_forward(state, base, table, latency, issue, flight, log, front, channel, limit, wait)
         if phase != OFFERING:
@@ -345,4 +346,4 @@ def run_events(state, n_channels, table, requests, offers, latency, issue, fligh
             front[F_NEXT] = i + 1
             after_acceptance(table, front, front[F_TICK], front[F_USED])
         else:
-            front[F_WAIT] = requests[i, 4]
+            front[F_WAIT] = requests[i, 2] & 1

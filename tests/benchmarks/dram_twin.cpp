@@ -253,112 +253,178 @@ void advance_split(Int *s, const Run &run, Int channel, Int limit, Int wait) {
 
 // ------------------------------------------------------------------------------------------------------------ streams
 
-inline bool only_hits(const Int *s, const Int *table, Int queue) {
-    const Int others = s[N_KIND + 1 - queue] + s[N_KIND + ACT] + s[N_KIND + PRE] + s[N_ACTIVE] + s[PRIO_LENGTH];
+inline Int lane_of(const Int *request) { return (request[2] >> 1) & LANE_MASK; }
+
+inline bool is_queued_hit(const Int *s, Int queue, Int lane) {
+    const Int order = s[ORDER + queue * STRIDE + lane];
+    return order < NONE && order & QUEUED;
+}
+
+inline bool may_stream(const Int *s, const Int *table, const Int *requests, Int n, Int i, Int queue) {
     const Int n_hits = s[N_KIND + queue];
-    return others + table[T_ROW_HIT_FIRST] == 0 && 0 < n_hits && n_hits <= 2 && s[WRITE_MODE] == queue &&
-           !would_switch(s, table);
-}
-
-inline Int hit_lane(const Int *s, const Int *table, Int queue, Int first) {
-    while (first < table[T_LANES] && s[ORDER + queue * STRIDE + first] >= NONE) first++;
-    return first;
-}
-
-inline bool continues(const Int *s, const Int *request, Int channel, Int queue, Int lane, Int other) {
-    const Int mine = request[1];
-    return request[0] == channel && request[4] == queue && (mine == lane || mine == other) &&
-           s[OPEN + mine] == request[2] && (s[N_WRITE] == 0 || s[FILTER + filter_place(request[3])] == 0);
+    if (n_hits == 0 || n_hits > 3 || s[PRIO_LENGTH] > 0 || s[WRITE_MODE] != queue || i + WORTHWHILE > n) return false;
+    const Int *request = requests + 3 * i;
+    for (Int k = 1; k < WORTHWHILE; k++)
+        if (request[3 * k + 2] != request[2] || request[3 * k + 1] != request[1]) return false;
+    return !table[T_ROW_HIT_FIRST] && !would_switch(s, table);
 }
 
 inline Int pitch(const Int *table, Int queue, Int lane, Int other) {
     const Int n_lanes = table[T_LANES];
-    return table[T_LATENCY + (queue * 5 * n_lanes + lane) * n_lanes + other];
+    return max(1, table[T_LATENCY + (queue * 5 * n_lanes + lane) * n_lanes + other]);
 }
 
-inline void replace_oldest(Int *s, Int queue, Int lane, Int to, Int address, Int request, Int clk) {
+inline bool joins_a_list(const Int *s, Int queue, Int lane, Int row) {
+    if (s[OPEN + lane] != row) return s[OTHER + queue * STRIDE + lane] != NIL;
+    const Int active = s[ACTIVE + lane];
+    return (active != NIL && s[IS_WRITE + active] == queue) || s[HIT + queue * STRIDE + lane] != NIL;
+}
+
+// How one or two banks with hits take turns: bank, other bank, first tick, ticks to the second, ticks from there.
+struct Turns {
+    Int lane = NIL, other = NIL, cyc = 0, step = 0, step2 = 0;
+};
+
+inline bool stream_lanes(const Int *s, const Int *table, Int queue, Turns &turns) {
+    Int n_hits = s[N_KIND] + s[N_KIND + 1] - s[N_ACTIVE];
+    if (n_hits < 1 || n_hits > 2) return false;
+    for (Int k = 0; k < table[T_LANES] && n_hits > 0; k++) {
+        if (!is_queued_hit(s, queue, k)) continue;
+        if (s[OTHER + queue * STRIDE + k] != NIL) return false;
+        turns.lane = turns.other;
+        turns.other = k;
+        n_hits--;
+    }
+    if (turns.lane == NIL) turns.lane = turns.other;
+    return n_hits == 0;
+}
+
+inline bool next_turns(const Int *s, const Int *table, Int queue, Int to, Turns &turns) {
+    const Int *place = s + queue * STRIDE;
+    const Int now = s[CLK] + 1;
+    Int lane = turns.lane, other = turns.other;
+    Int cyc = max(place[READY + lane], now), cyc2 = max(place[READY + other], now);
+    const Int own = pitch(table, queue, lane, lane), across = pitch(table, queue, lane, other);
+    if (lane == other) {
+        turns = {lane, lane, cyc, own, own};
+        return true;
+    }
+    const Int key = s[KEY + place[HEAD + lane]], key2 = s[KEY + place[HEAD + other]];
+    if (cyc2 < cyc || (cyc2 == cyc && key2 < key)) {
+        lane = turns.other, other = turns.lane;
+        const Int later = cyc;
+        cyc = cyc2, cyc2 = later;
+    }
+    const Int step = max(cyc2 - cyc, across);
+    if (across < own && (step + across <= own || step == across)) {
+        turns = {lane, other, cyc, step, max(own - step, across)};
+        return true;
+    }
+    turns = {lane, lane, cyc, own, own};
+    return across >= own && to != lane && s[KEY + place[TAIL + lane]] < s[KEY + place[HEAD + other]];
+}
+
+inline void settle_head(Int *s, Int queue, Int lane, Int head) {
     Int *place = s + queue * STRIDE + lane;
-    const Int slot = place[HEAD];
-    const Int head = s[NEXT + slot];
-    place[HEAD] = head;
+    place[HEAD] = place[HIT] = head;
     s[BEFORE + head] = NIL;
     if (head == NIL) place[TAIL] = NIL;
-    place = s + queue * STRIDE + to;
-    const Int tail = place[TAIL];
-    s[NEXT + tail] = slot;
-    s[NEXT + slot] = NIL;
-    s[BEFORE + slot] = tail;
-    if (tail == NIL) place[HEAD] = slot;
-    place[TAIL] = slot;
-    s[KEY + slot] = QUEUED | s[AGE]++ << AGE_SHIFT;
-    s[ROW + slot] = s[OPEN + to];
-    s[REQUEST + slot] = request;
-    s[ARRIVED + slot] = clk;
-    s[COUNTED + slot] = 0;
-    if (queue) {
-        s[FILTER + filter_place(s[ADDRESS + slot])]--;
-        s[FILTER + filter_place(address)]++;
-    }
-    s[ADDRESS + slot] = address;
+    set_order(s, queue, lane, s[KEY + head] | queue << KIND_SHIFT | lane);
 }
 
-bool stream_hits(Int *s, const Run &run, const Int *requests, Int n, Int channel, Int queue, Int room) {
+inline void settle_tail(Int *s, Int queue, Int lane, Int row, Int first, Int last) {
+    Int *place = s + queue * STRIDE + lane;
+    s[NEXT + last] = NIL;
+    place[TAIL] = last;
+    if (place[HEAD] == NIL) place[HEAD] = first;
+    if (s[OPEN + lane] == row && place[HIT] == NIL) place[HIT] = first;
+}
+
+bool serve_in_turn(Int *s, const Run &run, const Int *requests, Int n, Int queue, const Turns &turns, Int limit) {
     const Int *table = run.table;
-    const Int n_lanes = table[T_LANES];
-    const Int lane = hit_lane(s, table, queue, 0);
-    Int other = hit_lane(s, table, queue, lane + 1);
-    const bool alone = other == n_lanes;
-    if (alone) other = lane;
-    Int ready = s[READY + queue * STRIDE + lane];
-    Int other_ready = alone ? NEVER : s[READY + queue * STRIDE + other];
-    const Int to_self = pitch(table, queue, lane, lane);
-    const Int to_other = alone ? NEVER : pitch(table, queue, lane, other);
-    const Int to_first = alone ? NEVER : pitch(table, queue, other, lane);
-    const Int *heads = s + HEAD + queue * STRIDE;
-    const Int due = s[DUE];
-    Int cyc = s[CLK], i = run.front[F_NEXT], last = -1, other_last = -1, n_first = 0, n_hits = 0;
-    for (; i < n && run.front[F_LOGGED] < room && continues(s, requests + 5 * i, channel, queue, lane, other); i++) {
-        const Int now = cyc + 1, slot = heads[lane], other_slot = heads[other];
-        const Int mine = slot != NIL ? max(ready, now) : NEVER;
-        const Int its = !alone && other_slot != NIL ? max(other_ready, now) : NEVER;
-        const bool takes_first = mine < its || (mine == its && s[KEY + slot] < s[KEY + other_slot]);
-        const Int issued = takes_first ? mine : its;
-        if (issued >= due) break;
-        cyc = issued;
-        (takes_first ? last : other_last) = cyc;
-        ready = max(ready, cyc + (takes_first ? to_self : to_first));
-        other_ready = max(other_ready, cyc + (takes_first ? to_other : to_self));
-        const Int served = takes_first ? lane : other, leaving = takes_first ? slot : other_slot;
-        const Int request = s[REQUEST + leaving];
-        n_first += 1 - s[COUNTED + leaving];
-        n_hits++;
+    Int lane = turns.lane, other = turns.other, cyc = turns.cyc, step = turns.step, step2 = turns.step2;
+    Int i = run.front[F_NEXT];
+    const Int first_i = i, *next = requests + 3 * i;
+    const Int row = next[1], where = next[2], to = lane_of(next), code = table[T_COMMAND + queue];
+    Int *place = s + queue * STRIDE;
+    Int head = place[HEAD + lane], head2 = place[HEAD + other], tail = place[TAIL + to];
+    const Int newcomer = head, age = s[AGE] - i, lag = table[T_READ_LATENCY];
+    Int bank = table[T_BANK + lane], bank2 = table[T_BANK + other], finished = s[FINISHED];
+    Int n_counted = 0, latencies = 0, digest = s[DIGEST];
+    const bool filters = s[N_WRITE] > 0, alone = lane == other;
+    for (; i < n && cyc < limit && head != NIL && next[2] == where && next[1] == row; i++, next += 3) {
+        const Int address = next[0];
+        if (filters && s[FILTER + filter_place(address)] > 0) break;
+        const Int slot = head, request = s[REQUEST + slot];
+        head = s[NEXT + slot];
         run.issue[request] = cyc;
-        if (queue == RD) finish_read(s, run, request, s[ARRIVED + leaving], cyc + table[T_READ_LATENCY]);
-        note_command(s, run, channel, queue, served, request, cyc);
-        replace_oldest(s, queue, served, requests[5 * i + 1], requests[5 * i + 3], i, cyc);
+        n_counted += s[COUNTED + slot];
+        if (queue == RD) {
+            const Int taken = cyc + lag - s[ARRIVED + slot];
+            run.latency[request] = taken;
+            latencies += taken;
+            Int *ring = s + RING + 2 * (finished++ & (RING_SIZE - 1));
+            ring[0] = cyc + lag;
+            ring[1] = taken;
+        } else {
+            s[FILTER + filter_place(s[ADDRESS + slot])]--;
+            s[FILTER + filter_place(address)]++;
+        }
+        digest = mixed(mixed(mixed(digest, cyc), code), bank);
+        s[NEXT + tail] = slot;
+        s[BEFORE + slot] = tail;
+        s[KEY + slot] = QUEUED | (age + i) << AGE_SHIFT;
+        s[ROW + slot] = row;
+        s[REQUEST + slot] = i;
+        s[ARRIVED + slot] = cyc;
+        s[COUNTED + slot] = 0;
+        s[ADDRESS + slot] = address;
+        tail = slot;
+        cyc += step;
+        if (alone) continue;
+        const Int its[] = {head, bank, step};
+        head = head2, bank = bank2, step = step2;
+        head2 = its[0], bank2 = its[1], step2 = its[2];
     }
-    if (n_hits == 0) return false;
-    s[CLK] = cyc;
-    s[LAST_COLUMN] = cyc;
-    s[HITS] += n_first;
-    s[READS + queue] += n_hits;
+    const Int n_served = i - first_i;
+    if (n_served == 0) return false;
     run.front[F_NEXT] = i;
-    if (last >= 0) raise_ready(s, table, queue, lane, last);
-    if (other_last >= 0) raise_ready(s, table, queue, other, other_last);
-    const Int lanes[] = {lane, other};
-    for (Int mine : lanes) {
-        Int *place = s + queue * STRIDE + mine;
-        place[HIT] = place[HEAD];
-        set_order(s, queue, mine, s[KEY + place[HIT]] | queue << KIND_SHIFT | mine);
+    run.front[F_STREAM_FROM] = head == NIL ? i : i + 1;
+    settle_tail(s, queue, to, row, newcomer, tail);
+    if (!alone) {
+        if (n_served & 1) lane = turns.other, other = turns.lane;
+        settle_head(s, queue, other, head2);
+        if (n_served > 1) raise_ready(s, table, queue, lane, cyc - step - step2);
     }
+    settle_head(s, queue, lane, head);
+    raise_ready(s, table, queue, other, cyc - step2);
+    s[CLK] = s[LAST_COLUMN] = cyc - step2;
+    s[DIGEST] = digest;
+    s[AGE] += n_served;
+    s[HITS] += n_served - n_counted;
+    s[READS + queue] += n_served;
+    s[COUNTS + queue] += n_served;
+    s[LATENCY_SUM] += latencies;
+    s[FINISHED] = finished;
     return true;
+}
+
+bool stream_hits(Int *s, const Run &run, const Int *requests, Int n, Int queue) {
+    const Int *table = run.table, *next = requests + 3 * run.front[F_NEXT];
+    const Int to = lane_of(next), now = s[CLK] + 1;
+    Turns turns;
+    if (!joins_a_list(s, queue, to, next[1]) || !stream_lanes(s, table, queue, turns)) return false;
+    if (!next_turns(s, table, queue, to, turns)) return false;
+    if (to == turns.lane && s[NEXT + s[HEAD + queue * STRIDE + to]] == NIL) return false;
+    const Int others = min(first_row(s, table, now), first_active(s, table, now));
+    return serve_in_turn(s, run, requests, n, queue, turns, min(s[DUE], tick_of(others, now)));
 }
 
 // ---------------------------------------------------------------------------------------------------------- front end
 
 inline bool accept(Int *s, const Run &run, const Int *request, Int number) {
-    const Int queue = request[4];
-    if (s[N_WRITE] > 0 && is_being_written(s, request[1], request[3])) {
+    const Int queue = request[2] & 1, lane = lane_of(request);
+    if (s[N_WRITE] > 0 && is_being_written(s, lane, request[0])) {
         if (queue) {
             s[COALESCED]++;
         } else {
@@ -369,7 +435,7 @@ inline bool accept(Int *s, const Run &run, const Int *request, Int number) {
         return true;
     }
     if (s[N_READ + queue] >= run.table[T_READ_QUEUE + queue]) return false;
-    enqueue(s, run.table, queue, request[1], request[2], request[3], number);
+    enqueue(s, run.table, queue, lane, request[1], request[0], number);
     run.front[F_UNISSUED] += 1 - queue;
     return true;
 }
@@ -380,15 +446,21 @@ Int first_flying(const Run &run) {
     return first;
 }
 
-bool wait_for_data(const Run &run, Int tick) {
+bool wait_for_data(const Int *state, Int n_channels, const Run &run, Int tick) {
     Int n_flying = 0;
     for (Int k = 0; k < run.front[F_FLYING]; k++)
         if (run.flight[k] > tick - 1) run.flight[n_flying++] = run.flight[k];
     run.front[F_FLYING] = n_flying;
     if (run.front[F_UNISSUED] + n_flying < run.table[T_WINDOW]) return false;
     const Int latency = run.table[T_READ_LATENCY];
+    run.front[F_CHANNEL] = run.front[F_CATCHING_UP] = 0;
     run.front[F_LIMIT] = min(tick - 1 + latency, first_flying(run) - latency - 1);
-    run.front[F_CHANNEL] = 0;
+    for (Int channel = 0; channel < n_channels; channel++) {
+        if (state[channel * WORDS + CLK] >= tick - 1) continue;
+        run.front[F_CATCHING_UP] = 1;
+        run.front[F_LIMIT] = tick - 1;
+        break;
+    }
     return true;
 }
 
@@ -409,8 +481,13 @@ void take_tally(const Int *state, Int n_channels, Int cyc, Int *tally) {
 Int after_all_channels(const Int *state, Int n_channels, const Run &run, Int *tallies, Int phase) {
     Int *front = run.front;
     front[F_CHANNEL] = 0;
+    if (phase == FLYING && front[F_CATCHING_UP]) return OFFERING;
     if (phase == FLYING) {
         const Int first = first_flying(run);
+        for (Int channel = 0; channel < n_channels; channel++) {
+            const Int *s = state + channel * WORDS;
+            if (s[PENDING] > 0 && front[F_LIMIT] - s[LAST_COLUMN] > run.table[T_PATIENCE]) front[F_STATUS] = STARVED;
+        }
         front[F_TICK] = first < NEVER ? first + 1 : max(front[F_LIMIT] + 1, front[F_TICK]);
         front[F_USED] = 0;
         return OFFERING;
@@ -432,6 +509,51 @@ Int after_all_channels(const Int *state, Int n_channels, const Run &run, Int *ta
     return SETTLING;
 }
 
+inline void after_acceptance(const Run &run, Int tick, Int used) {
+    Int *front = run.front;
+    front[F_STOP] = tick - 1;
+    used++;
+    if (used == run.table[T_FE_RATIO] || tick == 1) {
+        tick++;
+        used = 0;
+    }
+    front[F_TICK] = tick;
+    front[F_USED] = used;
+}
+
+Int next_channel(const Int *state, Int n_channels, const Run &run, Int *tallies) {
+    const Int phase = run.front[F_PHASE];
+    for (Int channel = run.front[F_CHANNEL]; channel < n_channels; channel++) {
+        const Int *s = state + channel * WORDS;
+        if (phase == DRAINING ? s[PENDING] == 0 : s[CLK] >= run.front[F_LIMIT]) continue;
+        run.front[F_CHANNEL] = channel;
+        return channel;
+    }
+    run.front[F_PHASE] = after_all_channels(state, n_channels, run, tallies, phase);
+    return -1;
+}
+
+bool must_wait(const Int *state, Int n_channels, const Run &run, const Int *offers, Int n_offers, Int i) {
+    Int *front = run.front;
+    if (n_offers > 0 && offers[i] > front[F_TICK]) {
+        front[F_TICK] = offers[i];
+        front[F_USED] = 0;
+    }
+    if (run.table[T_WINDOW] == 0 || !wait_for_data(state, n_channels, run, front[F_TICK])) return false;
+    front[F_PHASE] = FLYING;
+    return true;
+}
+
+inline void take_forward(Int *s, const Run &run, Int channel, Int limit, Int wait) {
+    const Int controller = run.table[T_CONTROLLER];
+    if (controller == ONE_BUS)
+        advance_one_bus(s, run, channel, limit, wait);
+    else if (controller == SPLIT_ACTIVATE)
+        advance_split(s, run, channel, limit, wait);
+    else
+        advance_two_buses(s, run, channel, limit, wait);
+}
+
 }  // namespace twin
 
 // Does what the kernel's `run_events` does, to the same arrays; of those that may be empty it takes the length too.
@@ -440,93 +562,50 @@ extern "C" void run_events(Int *state, Int n_channels, const Int *table, const I
                            Int *tallies, Int until) {
     using namespace twin;
     const Run run{table, latency, issue, flight, log, log_rows, front};
-    const Int room = run.room(), controller = table[T_CONTROLLER], fe_ratio = table[T_FE_RATIO];
-    const bool can_stream = controller == ONE_BUS && n_offers == 0 && table[T_WINDOW] == 0;
-    Int phase = front[F_PHASE], i = front[F_NEXT], tick = front[F_TICK], used = front[F_USED], wait = front[F_WAIT];
+    const Int room = run.room();
+    const bool paced = n_offers > 0 || table[T_WINDOW] > 0;
+    const bool streams = table[T_CONTROLLER] == ONE_BUS && !paced && log_rows == 0;
     while (front[F_STATUS] == RUNNING && front[F_LOGGED] < room) {
-        Int queue = NO_WAIT, channel, limit;
-        if (phase == OFFERING) {
-            if (i == n) {
-                phase = STOPPING;
-                front[F_LIMIT] = front[F_STOP];
-                front[F_CHANNEL] = 0;
-                continue;
-            }
-            if (i >= until) break;
-            channel = requests[5 * i];
-            queue = wait;
-            if (n_offers > 0 && offers[i] > tick) {
-                tick = offers[i];
-                used = 0;
-            }
-            if (table[T_WINDOW] > 0 && wait == NO_WAIT && wait_for_data(run, tick)) {
-                front[F_TICK] = tick;
-                phase = FLYING;
-                continue;
-            }
-            limit = wait == NO_WAIT ? tick - 1 : NEVER;
-        } else {
-            channel = front[F_CHANNEL];
-            if (channel == n_channels) {
-                phase = after_all_channels(state, n_channels, run, tallies, phase);
-                if (phase == OFFERING) {
-                    tick = front[F_TICK];
-                    used = front[F_USED];
-                }
-                continue;
-            }
-            if (phase == DRAINING) {
-                queue = WAIT_DRAINED;
-                if (state[channel * WORDS + PENDING] == 0) {
-                    front[F_CHANNEL]++;
-                    continue;
-                }
-            }
+        const Int i = front[F_NEXT], phase = front[F_PHASE];
+        Int wait = front[F_WAIT], channel, limit;
+        if (phase != OFFERING) {
+            channel = next_channel(state, n_channels, run, tallies);
+            if (channel < 0) continue;
             limit = front[F_LIMIT];
+            wait = phase == DRAINING ? WAIT_DRAINED : NO_WAIT;
+        } else if (i == n) {
+            front[F_PHASE] = STOPPING, front[F_LIMIT] = front[F_STOP], front[F_CHANNEL] = 0;
+            continue;
+        } else if (i >= until) {
+            break;
+        } else {
+            if (paced && wait == NO_WAIT && must_wait(state, n_channels, run, offers, n_offers, i)) continue;
+            channel = requests[3 * i + 2] >> CHANNEL_SHIFT;
+            limit = wait == NO_WAIT ? front[F_TICK] - 1 : NEVER;
         }
         Int *s = state + channel * WORDS;
-        if (wait != NO_WAIT && can_stream && only_hits(s, table, wait)) {
-            front[F_NEXT] = i;
-            if (stream_hits(s, run, requests, n, channel, wait, room)) {
-                i = front[F_NEXT];
-                front[F_STOP] = s[CLK];
-                tick = front[F_STOP] + 1, used = 1, wait = NO_WAIT;
-                if (fe_ratio == 1) tick++, used = 0;
+        if (streams && phase == OFFERING && wait != NO_WAIT && i >= front[F_STREAM_FROM] &&
+            may_stream(s, table, requests, n, i, wait)) {
+            if (stream_hits(s, run, requests, n, wait)) {
+                front[F_WAIT] = NO_WAIT;
+                after_acceptance(run, s[CLK] + 1, 0);
                 continue;
             }
+            front[F_STREAM_FROM] = i + 2;
         }
-        if (s[CLK] < limit) {
-            if (controller == ONE_BUS)
-                advance_one_bus(s, run, channel, limit, queue);
-            else if (controller == SPLIT_ACTIVATE)
-                advance_split(s, run, channel, limit, queue);
-            else
-                advance_two_buses(s, run, channel, limit, queue);
-        }
-        if (phase != OFFERING) {
-            if (phase != DRAINING && s[CLK] >= limit) front[F_CHANNEL] = channel + 1;
-            continue;
-        }
-        const Int is_write = requests[5 * i + 4];
+        if (s[CLK] < limit) take_forward(s, run, channel, limit, wait);
+        if (phase != OFFERING) continue;
         if (wait != NO_WAIT) {
             if (s[N_READ + wait] >= table[T_READ_QUEUE + wait]) continue;
-            tick = s[CLK] + 1;
-            used = 0;
-            wait = NO_WAIT;
+            front[F_TICK] = s[CLK] + 1, front[F_USED] = 0, front[F_WAIT] = NO_WAIT;
         } else if (s[CLK] < limit) {
             continue;
         }
-        if (!accept(s, run, requests + 5 * i, i)) {
-            wait = is_write;
-            continue;
-        }
-        front[F_STOP] = tick - 1;
-        i++;
-        used++;
-        if (used == fe_ratio || tick == 1) {
-            tick++;
-            used = 0;
+        if (accept(s, run, requests + 3 * i, i)) {
+            front[F_NEXT] = i + 1;
+            after_acceptance(run, front[F_TICK], front[F_USED]);
+        } else {
+            front[F_WAIT] = requests[3 * i + 2] & 1;
         }
     }
-    front[F_PHASE] = phase, front[F_NEXT] = i, front[F_TICK] = tick, front[F_USED] = used, front[F_WAIT] = wait;
 }

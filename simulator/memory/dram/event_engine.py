@@ -50,13 +50,11 @@ def simulate_event(spec: DramSpec, config: ControllerConfig, requests: Requests,
     n = len(requests)
     channels = aligned_zeros(config.n_channels * state.WORDS)
     reset(channels, config.n_channels, table)
-    columns = np.empty((n, 5), np.int64)
-    lanes = _lanes(spec)
-    columns[:, 0] = requests.channel
-    columns[:, 1] = lanes[requests.bank]
-    columns[:, 2] = requests.row
-    columns[:, 3] = requests.address
-    columns[:, 4] = requests.is_write
+    columns = np.empty((n, 3), np.int64)
+    columns[:, 0] = requests.address
+    columns[:, 1] = requests.row
+    columns[:, 2] = (requests.channel.astype(np.int64) * state.MAX_LANES + _lanes(spec)[requests.bank]) * 2
+    columns[:, 2] += requests.is_write
     latency = np.full(n, -1, np.int64)
     issue = np.full(n, -1, np.int64)
     flight = np.zeros(requests.window + 1, np.int64)
