@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from simulator.contracts.system import KvRoom
 from simulator.core.errors import ConfigError, MappingError
 from simulator.devices.aim_block import AimBlock
 from simulator.devices.aim_device import AimDevice
@@ -81,24 +82,6 @@ def _parallelism(text: str, model: ModelSpec, n_devices: int) -> tuple[int, int]
     return int(match[1]), int(match[2])
 
 
-@dataclass(frozen=True, slots=True)
-class KvRoom:
-    """Memory for keys and values on the fullest device: bytes that weights and vectors leave, and bytes per
-    position."""
-
-    free_bytes: int
-    bytes_per_position: int
-
-    @property
-    def tokens(self) -> int:
-        """Positions, over all queries in flight, for which there is room."""
-        return max(0, self.free_bytes // self.bytes_per_position)
-
-    def missing_bytes(self, n_queries: int, context: int) -> int:
-        """Bytes by which queries of `context` positions overfill the device (0: they fit)."""
-        return max(0, n_queries * context * self.bytes_per_position - self.free_bytes)
-
-
 def kv_room(block: AimBlock, placement: Placement, device: AimDevice) -> KvRoom:
     """Room beside the weights, by rows. Values stay on the master of a tensor-parallel group, keys spread over the
     group.
@@ -117,7 +100,7 @@ def kv_room(block: AimBlock, placement: Placement, device: AimDevice) -> KvRoom:
         )
     values = ceil_div(model.kv_dim * model.kv_bits, 8)
     keys = ceil_div(values, placement.tensor_width)
-    return KvRoom(free, (keys + values) * placement.blocks_per_stage)
+    return KvRoom.of_bytes(free, (keys + values) * placement.blocks_per_stage)
 
 
 def block_transfers(link: CxlLink, placement: Placement, hidden: int, inner: int) -> list[tuple[str, int]]:

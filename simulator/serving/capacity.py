@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.contracts.system import CapacityMode
 from simulator.core.errors import ConfigError, MappingError
 from simulator.serving.requests import Requests
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-CapacityMode = Literal["enforce", "report"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,13 +123,13 @@ class Cent:
         """Power of all devices while nothing runs."""
         return sum(self.device.background_mw(self.accounting).values()) * self.config.n_devices * 1e-3
 
-    def check_capacity(self, n_queries: int, context: int) -> str | None:
+    def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
         kept = min(context, self.model.sliding_window or context)
-        missing = self.kv_room.missing_bytes(n_queries, kept)
+        missing = self.kv_room.missing_bytes(n_sequences, kept)
         if not missing:
             return None
-        queries = f"{n_queries:,} {'query' if n_queries == 1 else 'queries'}"
+        queries = f"{n_sequences:,} {'query' if n_sequences == 1 else 'queries'}"
         text = f"{queries} of {kept:,} positions overfill the fullest device's key-value memory by {missing:,} bytes"
         if self.capacity == "enforce":
             remedy = "shorten the context, use more devices, or set system.capacity=report"
