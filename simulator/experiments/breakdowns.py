@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from simulator.contracts.results import Bound, Scalar, StepResult, Table
+from simulator.contracts.results import Bound, Scalar, StepResult, StepSummary, Table
 
 _RESOURCES = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
 
@@ -23,27 +23,42 @@ class MeanBreakdown:
 
 
 def mean_breakdown(
-    weighted: Sequence[tuple[StepResult, float]], prefix: str, *, dynamic_only: bool = False
+    weighted: Sequence[tuple[StepResult, float]],
+    prefix: str,
+    *,
+    dynamic_only: bool = False,
+    per: tuple[float, float] | None = None,
 ) -> MeanBreakdown:
     """The breakdown of the mean step over (step, weight); `prefix` begins the names of what is a mean over tokens.
 
     With `dynamic_only` the energy leaves out what flows in the background, for runs that account for it elsewhere.
+    `per` is what the sums of time and of energy are divided by, where that is not the sum of the weights.
     """
+    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
+    summaries = [(StepSummary.of(step), factor) for step, factor in weighted]
+    return summary_breakdown(summaries, longest, prefix, dynamic_only=dynamic_only, per=per)
+
+
+def summary_breakdown(
+    weighted: Sequence[tuple[StepSummary, float]],
+    longest: StepResult,
+    prefix: str,
+    *,
+    dynamic_only: bool = False,
+    per: tuple[float, float] | None = None,
+) -> MeanBreakdown:
+    """As `mean_breakdown`, of steps of which only summaries are left; `longest` is the one that took longest."""
     weight = sum(factor for _, factor in weighted)
+    per_time, per_energy = per or (weight, weight)
     by_resource: dict[str, float] = {}
     by_operator: dict[str, float] = {}
     by_component: dict[str, float] = {}
     for step, factor in weighted:
-        share = factor / weight / 1e9
+        time_share, energy_share = factor / per_time / 1e9, factor / per_energy / 1e9
         energy = step.energy.dynamic_pj if dynamic_only else step.energy.by_component()
-        _add(
-            by_resource,
-            ((_RESOURCES.get(name, name), ps) for name, ps in step.schedule.resource_busy_ps().items()),
-            share,
-        )
-        _add(by_operator, ((name, ps) for name, ps in step.schedule.operator_ps().items() if ps), share)
-        _add(by_component, energy.items(), share)
-    longest = max(weighted, key=lambda entry: entry[0].latency_ps)[0]
+        _add(by_resource, ((_RESOURCES.get(name, name), ps) for name, ps in step.resource_ps.items()), time_share)
+        _add(by_operator, ((name, ps) for name, ps in step.operator_ps.items() if ps), time_share)
+        _add(by_component, energy.items(), energy_share)
     breakdown: dict[str, dict[str, Scalar]] = {
         f"{prefix}time_by_resource_ms": dict(by_resource),
         f"{prefix}time_by_operator_ms": dict(by_operator),

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from simulator.contracts.results import RunRecord, Scalar, Series, StepResult, Table
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
+from simulator.contracts.system import BatchesRequests, HoldsQueries, TwoAccountings
 from simulator.core.errors import ConfigError, WorkloadError
-from simulator.experiments.breakdowns import mean_breakdown
+from simulator.experiments.llm_batched import run_batched_query
+from simulator.experiments.llm_records import PS_PER_S, checked_room, checked_scope, llm_record, needed_context
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline, step_timeline
 from simulator.workload.batch import Batch
 
-PS_PER_S = 1e12
-# What a reader looks at first, as far as the run has it.
-KEY_METRICS = ("throughput_tokens_per_s", "query_latency_s", "step_time_ms", "token_latency_ms", "time_us",
-               "energy_mj_per_token", "energy_mj", "power_w", "device_cycles")  # fmt: skip
-N_KEY_METRICS = 5
 # Sampled contexts are simulated one by one, in time that grows with their length: minutes at this sum of positions.
 MAX_SAMPLED_POSITIONS = 1 << 28
 MAX_BATCH_TASKS = 1 << 21
@@ -39,16 +36,10 @@ def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
 
 def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """One token, one block or a part of one (`workload.scope`) at `workload.context`."""
-    workload, system = settings.workload, settings.system()
-    scope = workload.scope
-    if scope not in system.scopes:
-        raise WorkloadError(
-            f"system `{settings.tree.get('system.kind')}` has no scope `{scope}`",
-            where=settings.tree.position("workload.scope"),
-            remedy="choose one of: " + ", ".join(("query", *system.scopes)),
-        )
-    context = _context(settings)
-    note = system.check_capacity(1, context)
+    system = settings.system()
+    scope = checked_scope(settings)
+    context = needed_context(settings)
+    note = checked_room(system, 1, context)
     step = system.part(scope, context)
     metrics: dict[str, int | float] = dict(step.metrics)
     if scope in ("token", "block"):
@@ -60,7 +51,7 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
         metrics["energy_mj"] = step.energy.total_pj / 1e9
     metrics["power_w"] = step.power_w
     comparison: dict[str, Scalar] = {}
-    if scope in ("token", "block") and hasattr(system, "other_accounting"):
+    if scope in ("token", "block") and isinstance(system, TwoAccountings):
         other = system.other_accounting()
         theirs = other.part(scope, context)
         values = {
@@ -75,7 +66,7 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
         headline += (
             f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
         )
-    record = _record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
+    record = llm_record(settings, scope, metrics, [(step, 1.0)], (headline,), note, comparison)
     if timeline:
         what = "token" if scope in ("token", "block") else scope
         record.timeline = step_timeline(record.system, f"{what} at context {context:,}", step)
@@ -91,26 +82,19 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
             where=settings.tree.position("workload.phase"),
             remedy="set one of the two",
         )
-    context = _context(settings)
-    is_prefill = workload.phase == "prefill"
-    context_step = workload.context_step if is_prefill else 1
-    if is_prefill:
-        check_sampling(context, context_step)
-    system = settings.system(context_step)
-    n_tasks = (
-        workload.batch * (context if is_prefill else 1) * (getattr(system, "n_slots", 1) if workload.batch > 1 else 1)
-    )
-    if n_tasks > MAX_BATCH_TASKS:
-        raise WorkloadError(
-            f"a step of {n_tasks:,} pieces of work (tokens times stages), at most {MAX_BATCH_TASKS:,} are simulated",
-            where="workload.batch",
-            remedy="simulate a smaller batch",
-        )
-    note = system.check_capacity(workload.batch, context)
-    make: Callable[[int, int], Batch] = Batch.prefill if workload.phase == "prefill" else Batch.decode
-    batch = make(context, workload.batch)
+    context, is_prefill = needed_context(settings), workload.phase == "prefill"
+    system = settings.system(workload.context_step if is_prefill else 1)
+    if isinstance(system, BatchesRequests):
+        system = settings.system()
+    elif is_prefill:
+        # Prompts go through token by token: their contexts are sampled.
+        check_sampling(context, workload.context_step)
+    if isinstance(system, HoldsQueries):
+        _check_size(settings, system.n_slots, context)
+    note = checked_room(system, workload.batch, context)
+    batch = (Batch.prefill if is_prefill else Batch.decode)(context, workload.batch)
     # A pipeline's `step` is a token among others; here the batch has the machine to itself.
-    step = getattr(system, "alone", system.step)(batch)
+    step = system.alone(batch) if isinstance(system, HoldsQueries) else system.step(batch)
     metrics: dict[str, int | float] = {
         **step.metrics,
         "step_time_ms": step.latency_ps / 1e9,
@@ -122,11 +106,23 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
         f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
         f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
     )
-    record = _record(settings, workload.phase or "", metrics, step.made_of or [(step, 1.0)], (headline,), note)
+    record = llm_record(settings, workload.phase or "", metrics, step.made_of or [(step, 1.0)], (headline,), note)
     if timeline:
         label = f"{workload.phase} of {workload.batch} x {context:,} positions"
         record.timeline = step_timeline(record.system, label, step)
     return record
+
+
+def _check_size(settings: Settings, n_slots: int, context: int) -> None:
+    """Refuse a step of a pipeline that would be built of more tasks than memory and patience hold."""
+    workload = settings.workload
+    n_tasks = workload.batch * (context if workload.phase == "prefill" else 1) * (n_slots if workload.batch > 1 else 1)
+    if n_tasks > MAX_BATCH_TASKS:
+        raise WorkloadError(
+            f"a step of {n_tasks:,} pieces of work (tokens times stages), at most {MAX_BATCH_TASKS:,} are simulated",
+            where="workload.batch",
+            remedy="simulate a smaller batch",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +158,24 @@ class Phase:
 
 
 def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
-    """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled."""
+    """One query after another in every slot: prompt and output tokens at contexts 1 to prompt + output, sampled.
+
+    A machine that takes batches runs a batch of equal queries instead.
+    """
     workload = settings.workload
+    system = settings.system(workload.context_step)
+    if isinstance(system, BatchesRequests):
+        return run_batched_query(settings, timeline=timeline)
     prompt, total = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens
     context_step = workload.context_step
     check_sampling(total, context_step)
-    system = settings.system(context_step)
     n_slots = system.step(Batch.decode(total)).n_slots
-    note = system.check_capacity(n_slots, total)
-    mean = system.accounting.mean if hasattr(system, "accounting") else "time"
+    note = checked_room(system, n_slots, total)
+    mean = system.accounting.mean if isinstance(system, TwoAccountings) else "time"
     prefill, decode = _phases(system, prompt, total, context_step)
     both = prefill + decode
     comparison: dict[str, Scalar] = {}
-    if hasattr(system, "other_accounting"):
+    if isinstance(system, TwoAccountings):
         other = system.other_accounting()
         theirs = sum(_phases(other, prompt, total, context_step), Phase([], []))
         comparison = {"accounting": other.accounting.name, **_rates(theirs, other.accounting.mean)}
@@ -192,7 +193,7 @@ def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )
     weighted = list(zip(both.steps, both.tokens, strict=True))
-    record = _record(settings, "query", metrics, weighted, (headline,), note, comparison)
+    record = llm_record(settings, "query", metrics, weighted, (headline,), note, comparison)
     record.series = _by_context(both)
     if timeline:
         phases = (("prefill", prefill.runs(1)), ("decode", decode.runs(prompt + 1)))
@@ -263,65 +264,6 @@ def _rates(phase: Phase, mean: str) -> dict[str, float]:
     }
 
 
-def _context(settings: Settings) -> int:
-    if settings.workload.context is None:
-        raise ConfigError(
-            "this workload needs a context", where="workload.context", remedy="give --set workload.context=4096, say"
-        )
-    return settings.workload.context
-
-
 def _cycles(step: StepResult) -> str:
     cycles = step.metrics.get("device_cycles")
     return f"{step.latency_ps / 1e6:,.1f} us" if cycles is None else f"{cycles:,} device cycles"
-
-
-def _record(
-    settings: Settings,
-    what: str,
-    metrics: dict[str, int | float],
-    weighted: Sequence[tuple[StepResult, float]],
-    headlines: tuple[str, ...],
-    note: str | None,
-    comparison: dict[str, Scalar] | None = None,
-) -> RunRecord:
-    """A record with the breakdown per token by resource, operator, component and bound, over weighted steps."""
-    # The means are over tokens, but for a part of a block, and for a step that is not made of tokens.
-    is_mean = what in ("query", "token", "block") or len(weighted) > 1 or weighted[0][1] != 1.0
-    parts = mean_breakdown(weighted, "token_" if is_mean else "")
-    breakdown = dict(parts.breakdown)
-    breakdown.update(parts.longest.breakdown)
-    if comparison:
-        breakdown["other_accounting"] = comparison
-    workload = settings.workload
-    context = workload.prompt_tokens + workload.output_tokens if what == "query" else workload.context or 0
-    unused = None
-    if what == "query" and (workload.context is not None or workload.batch != 1):
-        unused = "workload.context and workload.batch belong to a step or a part; a query has neither"
-    told = (note, unused, settings.context_note(context), _in_words(comparison, metrics), *parts.longest.notes)
-    return RunRecord(
-        system=str(settings.tree.get("system.kind")),
-        workload=f"{settings.model.name}-{what}",
-        metrics=metrics,
-        breakdown=breakdown,
-        headlines=headlines,
-        notes=tuple(text for text in told if text),
-        operators=parts.operators,
-        spans=Table.of_spans(parts.longest.schedule),
-        key_metrics=tuple(name for name in KEY_METRICS if name in metrics)[:N_KEY_METRICS],
-    )
-
-
-def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | float]) -> str | None:
-    """By how much the other accounting of the same machine differs."""
-    if not comparison:
-        return None
-    parts = []
-    for name, words, unit in (
-        ("throughput_tokens_per_s", "throughput", "tokens/s"),
-        ("energy_mj_per_token", "energy", "mJ/token"),
-        ("power_w", "power", "W"),
-    ):
-        value = float(comparison[name])
-        parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
-    return f"{comparison['accounting']} accounting of the same machine, its refresh as it is, gives " + ", ".join(parts)

@@ -28,11 +28,13 @@ def step_timeline(system: str, label: str, step: StepResult) -> Timeline:
     return draft.timeline()
 
 
-def query_timeline(system: str, phases: Sequence[tuple[str, Sequence[tuple[int, int, StepResult]]]]) -> Timeline:
-    """A query from its first token to its last. `phases` are names with (first context, tokens, step of one token).
+def query_timeline(
+    system: str, phases: Sequence[tuple[str, Sequence[tuple[int, int, StepResult]]]], what: str = "token"
+) -> Timeline:
+    """A query from its first step to its last. `phases` are names with (first context, number of steps, one of them).
 
-    The track `query` shows phases and the runs of tokens that cost the same; of each run the first token is shown in
-    full.
+    The track `query` shows phases and the runs of steps that cost the same; of each run the first step is shown in
+    full. `what` a step is says what is counted.
     """
     draft = TimelineDraft()
     track = draft.track(system, "query")
@@ -41,11 +43,11 @@ def query_timeline(system: str, phases: Sequence[tuple[str, Sequence[tuple[int, 
     at_ps = 0
     for name, runs in phases:
         phase_ps = sum(n * step.latency_ps for _, n, step in runs)
-        draft.add_one(track, name, at_ps, at_ps + phase_ps, tokens=sum(n for _, n, _ in runs))
+        draft.add_one(track, name, at_ps, at_ps + phase_ps, **{f"{what}s": sum(n for _, n, _ in runs)})
         for context, n, step in runs:
             label = f"contexts {context:,} to {context + n - 1:,}"
-            draft.add_one(track, label, at_ps, at_ps + n * step.latency_ps, tokens=n)
-            add_step(draft, system, f"token at context {context:,}", step, at_ps)
+            draft.add_one(track, label, at_ps, at_ps + n * step.latency_ps, **{f"{what}s": n})
+            add_step(draft, system, f"{what} at context {context:,}", step, at_ps)
             at_ps += n * step.latency_ps
     if phases:
         context, n, step = max((run for _, runs in phases for run in runs), key=lambda run: run[2].latency_ps)

@@ -1,0 +1,155 @@
+"""A whole query on a machine that takes batches: a batch of equal queries, their prompts in one step, then decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulator.contracts.results import RunRecord, Series, StepResult
+from simulator.contracts.system import BatchesRequests
+from simulator.core.errors import WorkloadError
+from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record
+from simulator.experiments.settings import Settings
+from simulator.experiments.timelines import query_timeline
+from simulator.workload.batch import Batch
+from simulator.workload.config import LlmWorkload
+
+MAX_SAMPLED_STEPS = 1 << 14
+"""Decode steps that a query may sample: all are kept, each with its spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSteps:
+    """`n` decode steps in a row, at contexts from `first` to `context`, that are all charged as `step` at the last."""
+
+    first: int
+    context: int
+    n: int
+    step: StepResult
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedQuery:
+    """The steps of `n_queries` equal queries that run together: one that takes all prompts, and gives each query its
+    first token, then one for each further token."""
+
+    n_queries: int
+    prompt_tokens: int
+    output_tokens: int
+    prefill: StepResult
+    decode: tuple[DecodeSteps, ...]
+
+    @property
+    def prefill_ps(self) -> int:
+        """Time to the first token."""
+        return self.prefill.latency_ps
+
+    @property
+    def decode_ps(self) -> int:
+        """Time of all further tokens."""
+        return sum(run.n * run.step.latency_ps for run in self.decode)
+
+    @property
+    def decode_pj(self) -> float:
+        """Energy of all further tokens."""
+        return sum(run.n * run.step.energy.total_pj for run in self.decode)
+
+
+def batched_query(system: BatchesRequests, workload: LlmWorkload) -> BatchedQuery:
+    """Compute the steps of a query, decodes at contexts `context_step` apart: each is charged as the longest context of
+    its group, so never less than it costs.
+
+    Raises WorkloadError for more samples than are simulated, and what the system raises.
+    """
+    prompt, last = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens - 1
+    n_samples = -(-workload.output_tokens // workload.context_step)
+    if n_samples > MAX_SAMPLED_STEPS:
+        least = -(-workload.output_tokens // MAX_SAMPLED_STEPS)
+        raise WorkloadError(
+            f"a query of {n_samples:,} sampled decode steps, at most {MAX_SAMPLED_STEPS:,} are simulated",
+            where="workload.context_step",
+            remedy=f"sample contexts further apart: workload.context_step={1 << (least - 1).bit_length()}, say",
+        )
+    decode = tuple(
+        DecodeSteps(first, end, end - first + 1, system.step(Batch.decode(end, workload.batch)))
+        for first, end in _groups(prompt + 1, last, workload.context_step)
+    )
+    prefill = system.step(Batch.prefill(prompt, workload.batch))
+    return BatchedQuery(workload.batch, prompt, workload.output_tokens, prefill, decode)
+
+
+def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
+    """The record of `workload.batch` equal queries that start together and have the machine to themselves.
+
+    Tokens are prompt and output tokens together, as on machines that take a query token by token; the rates of the
+    decode phase count the tokens that its steps give.
+    """
+    workload, system = settings.workload, settings.system()
+    note = checked_room(system, workload.batch, workload.prompt_tokens + workload.output_tokens)
+    query = batched_query(system, workload)
+    n_tokens = query.prompt_tokens + query.output_tokens
+    metrics = _metrics(query)
+    headline = (
+        f"{settings.model.name}, {query.prompt_tokens:,} in + {query.output_tokens:,} out, a batch of "
+        f"{query.n_queries:,}: {metrics['throughput_tokens_per_s']:,.1f} tokens/s, first token after "
+        f"{metrics['ttft_ms']:,.1f} ms, all after {metrics['query_latency_s']:,.2f} s, "
+        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
+    )
+    weighted = [(query.prefill, 1.0), *((run.step, float(run.n)) for run in query.decode)]
+    per = (float(n_tokens), float(n_tokens * query.n_queries))
+    record = llm_record(settings, "query", metrics, weighted, (headline,), note, per=per)
+    record.series = _by_context(query)
+    if timeline:
+        phases = [("prefill", [(query.prompt_tokens, 1, query.prefill)])]
+        if query.decode:
+            phases.append(("decode", [(run.first, run.n, run.step) for run in query.decode]))
+        record.timeline = query_timeline(record.system, phases, what="step")
+    return record
+
+
+def _groups(first: int, last: int, context_step: int) -> Iterator[tuple[int, int]]:
+    """(first, last) context of each group that is charged alike: they end at multiples of `context_step`."""
+    while first <= last:
+        end = min(last, -(-first // context_step) * context_step)
+        yield first, end
+        first = end + 1
+
+
+def _metrics(query: BatchedQuery) -> dict[str, int | float]:
+    n, prompt, output = query.n_queries, query.prompt_tokens, query.output_tokens
+    prefill_pj, decode_pj = query.prefill.energy.total_pj, query.decode_pj
+    total_ps, total_pj = query.prefill_ps + query.decode_ps, prefill_pj + decode_pj
+    phases = [
+        ("prefill_", n * prompt, query.prefill_ps, prefill_pj),
+        ("decode_", n * (output - 1), query.decode_ps, decode_pj),
+        ("", n * (prompt + output), total_ps, total_pj),
+    ]
+    metrics: dict[str, int | float] = {}
+    for name, n_tokens, time_ps, energy_pj in phases:
+        if n_tokens:
+            metrics[f"{name}throughput_tokens_per_s"] = n_tokens / (time_ps / PS_PER_S)
+            metrics[f"{name}energy_mj_per_token"] = energy_pj / n_tokens / 1e9
+            metrics[f"{name}power_w"] = energy_pj / time_ps
+    metrics["query_latency_s"] = total_ps / PS_PER_S
+    metrics["prefill_latency_s"] = query.prefill_ps / PS_PER_S
+    metrics["decode_latency_s"] = query.decode_ps / PS_PER_S
+    metrics["ttft_ms"] = query.prefill_ps / 1e9
+    if output > 1:
+        metrics["tpot_ms"] = query.decode_ps / (output - 1) / 1e9
+    metrics["token_latency_ms"] = total_ps / (prompt + output) / 1e9
+    metrics["queries_in_flight"] = n
+    return metrics
+
+
+def _by_context(query: BatchedQuery) -> dict[str, Series]:
+    """What a decode step costs at each sampled context; a sample stands for the contexts up to its own."""
+    if not query.decode:
+        return {}
+    contexts = [run.context for run in query.decode]
+    steps = [run.step for run in query.decode]
+    curves: dict[str, list[float]] = {
+        "step_time_ms": [step.latency_ps / 1e9 for step in steps],
+        "decode_throughput_tokens_per_s": [query.n_queries * PS_PER_S / step.latency_ps for step in steps],
+        "decode_energy_mj_per_token": [step.energy.total_pj / 1e9 / query.n_queries for step in steps],
+    }
+    return {name: Series.of("context_tokens", contexts, values) for name, values in curves.items()}
