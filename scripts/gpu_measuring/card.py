@@ -91,7 +91,7 @@ class CardBench:
             raise
         except self._torch.cuda.OutOfMemoryError as error:
             raise RowSkipped("out of memory on this card") from error
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error
             raise RowSkipped(f"not supported here: {_first_line(error)}") from error
