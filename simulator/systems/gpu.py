@@ -11,15 +11,16 @@ step's time.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
-from simulator.contracts.tasks import TaskGraph
+from simulator.contracts.tasks import TaskColumns, TaskGraph
 from simulator.core.energy import BackgroundPower, EnergyLedger
 from simulator.core.errors import MappingError
 from simulator.core.quantities import Bytes, PositiveInt, Ps
@@ -109,6 +110,7 @@ class Gpu:
         self.layers_of_stage = [
             model.n_layers // self.n_stages + (stage < model.n_layers % self.n_stages) for stage in range(self.n_stages)
         ]
+        self._layouts: dict[Hashable, TaskColumns] = {}
         self._step = lru_cache(maxsize=N_STEPS_KEPT)(self._computed)
 
     # --- what an engine asks
@@ -185,11 +187,9 @@ class Gpu:
         )
         times_ps = [round(time) for time in work.time_ps.tolist()]
         ratios = work.ratios.tolist()
-        graph, busy_ps, n_launches = self._tasks(stages, times_ps)
+        busy_ps, n_launches = _sums(stages, times_ps)
         floor_ps = self._host_floor_ps(batch, n_launches)
-        if floor_ps:
-            graph.add("host", "host", floor_ps)
-        planned = schedule(graph)
+        planned = schedule(self._tasks(stages, times_ps, floor_ps))
         energy = self._energy(stages, ratios, busy_ps, planned.makespan_ps)
         bounds, roofs = self._bounds(stages, times_ps, ratios)
         if floor_ps:
@@ -238,30 +238,41 @@ class Gpu:
             time_ps = self.collectives.time_ps(item.kind, item.n_bytes)
         return Entry(name, Kernel(item.kind, time_ps, 0.0, 0.0, 0.0, 0.0, 0.0), count, place, item)
 
-    def _tasks(self, stages: list[list[list[Entry]]], times_ps: list[int]) -> tuple[TaskGraph, list[int], int]:
-        """The tasks of all stages and micro-batches; how long each stage works, and how many kernels there are."""
-        graph, busy_ps, n_launches = TaskGraph(), [], 0
+    def _tasks(self, stages: list[list[list[Entry]]], times_ps: list[int], floor_ps: int) -> TaskColumns:
+        """The tasks of all stages and micro-batches, and of the host where it has a floor.
+
+        Steps of the same launches differ in durations only: what waits for what is laid once for all of them.
+        """
+        shape = tuple(tuple(tuple((one.name, one.count) for one in entries) for entries in micro) for micro in stages)
+        key = (shape, bool(floor_ps))
+        if key not in self._layouts:
+            self._layouts[key] = self._laid(stages, bool(floor_ps)).columns()
+        layout = self._layouts[key]
+        durations = np.array([*times_ps, floor_ps], np.int64)
+        return replace(layout, duration_ps=durations[layout.duration_ps])
+
+    def _laid(self, stages: list[list[list[Entry]]], has_floor: bool) -> TaskGraph:
+        """The graph of a step, each task as long as the number of its entry."""
+        graph, number = TaskGraph(), 0
         handed_on: list[tuple[int, ...]] = [()] * len(stages[0])
-        rest = iter(times_ps)
         for stage, micro in enumerate(stages):
             gpu = "gpu" if self.n_stages == 1 else f"gpu {stage}"
-            busy_ps.append(0)
-            for number, entries in enumerate(micro):
-                after, layer = handed_on[number], TaskGraph()
-                last = len(entries) - 1
-                for index, (entry, time_ps) in enumerate(zip(entries, rest, strict=False)):
-                    busy_ps[stage] += time_ps * entry.count
-                    n_launches += entry.count * (entry.exchange is None)
+            for which, entries in enumerate(micro):
+                after, layer = handed_on[which], TaskGraph()
+                for index, entry in enumerate(entries):
                     resource = gpu if entry.exchange is None else "nvlink"
                     if entry.place != "layer":
-                        after = (graph.add(entry.name, resource, time_ps, after),)
-                        continue
-                    layer.add(entry.name, resource, time_ps, (len(layer) - 1,) if len(layer) else ())
-                    if index == last or entries[index + 1].place != "layer":
-                        end = (len(layer) - 1,)
-                        after = graph.add_repeated(layer, entry.count, entries=(0,), exits=end, after=after)
-                handed_on[number] = after
-        return graph, busy_ps, n_launches
+                        after = (graph.add(entry.name, resource, number, after),)
+                    else:
+                        layer.add(entry.name, resource, number, (len(layer) - 1,) if len(layer) else ())
+                        if index + 1 == len(entries) or entries[index + 1].place != "layer":
+                            ends = (len(layer) - 1,)
+                            after = graph.add_repeated(layer, entry.count, entries=(0,), exits=ends, after=after)
+                    number += 1
+                handed_on[which] = after
+        if has_floor:
+            graph.add("host", "host", number)
+        return graph
 
     def _host_floor_ps(self, batch: Batch, n_launches: int) -> int:
         host, launches = self.config.host, self.config.device.launches
@@ -337,3 +348,16 @@ class Gpu:
     def _machine(self) -> str:
         name = self.config.device.name
         return name if self.n_gpus == 1 else f"{self.n_gpus} x {name}"
+
+
+def _sums(stages: list[list[list[Entry]]], times_ps: list[int]) -> tuple[list[int], int]:
+    """How long each stage works, and how many kernels a GPU of each stage launches in all."""
+    busy_ps, n_launches = [], 0
+    rest = iter(times_ps)
+    for micro in stages:
+        busy_ps.append(0)
+        for entries in micro:
+            for entry, time_ps in zip(entries, rest, strict=False):
+                busy_ps[-1] += time_ps * entry.count
+                n_launches += entry.count * (entry.exchange is None)
+    return busy_ps, n_launches
