@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,14 @@ def load_settings(
     return bound_settings(tree, config)
 
 
-def bound_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | None = None) -> Settings:
-    """Bind a configuration that was read before; `system` is its system's section where that is bound already.
+def bound_settings(
+    tree: ConfigTree,
+    config: str | Path,
+    system: BoundSystem | None = None,
+    read_model: Callable[[str], ModelSpec] = load_model,
+) -> Settings:
+    """Bind a configuration that was read before; `system` is its system's section where that is bound already, and
+    `read_model` finds the model, for those who keep models that they have read.
 
     Raises as `load_settings`.
     """
@@ -94,7 +100,7 @@ def bound_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | N
         tree=tree,
         name=Path(config).stem,
         workload=llm,
-        model=_model(tree, llm),
+        model=_model(tree, llm, read_model),
         serving=bind(tree.at("serving"), ServingConfig) if "serving" in tree else ServingConfig(),
         seed=run.seed,
         error_bars=run.error_bars,
@@ -135,10 +141,10 @@ def _bound_workload(tree: ConfigTree, system: BoundSystem) -> LlmWorkload:
     return bind(section, LlmWorkload)
 
 
-def _model(tree: ConfigTree, llm: LlmWorkload) -> ModelSpec:
+def _model(tree: ConfigTree, llm: LlmWorkload, read_model: Callable[[str], ModelSpec]) -> ModelSpec:
     where = tree.position("workload.model") if "workload.model" in tree else None
     try:
-        model = load_model(llm.model)
+        model = read_model(llm.model)
     except WorkloadError as error:
         if error.where is None:
             error.where = where

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from simulator.contracts.results import RunRecord
@@ -18,6 +19,7 @@ from simulator.experiments.llm_trace import run_trace
 from simulator.experiments.settings import BoundSystem, Settings, bound_settings, bound_system
 from simulator.experiments.sweeps.points import SweepPlan
 from simulator.report.records import summary_object
+from simulator.workload.catalog import load_model
 
 _N_SECTIONS = 64
 _N_SYSTEMS = 8
@@ -43,6 +45,7 @@ class SystemCache:
     def __init__(self) -> None:
         self._sections: OrderedDict[str, BoundSystem] = OrderedDict()
         self._systems: OrderedDict[Hashable, tuple[Any, list[int]]] = OrderedDict()
+        self._read_model = lru_cache(maxsize=_N_SYSTEMS)(load_model)
 
     def settings(self, tree: ConfigTree, config: str) -> Settings:
         """The bound settings of a point. Raises SimulatorError as `bound_settings`."""
@@ -51,7 +54,7 @@ class SystemCache:
         self._sections[key] = section
         if len(self._sections) > _N_SECTIONS:
             self._sections.popitem(last=False)
-        cold = bound_settings(tree, config, section)
+        cold = bound_settings(tree, config, section, self._read_model)
         shared = {field.name: getattr(cold, field.name) for field in fields(Settings)}
         return _WarmSettings(**shared, systems=self, key=key)
 
