@@ -14,7 +14,7 @@ _RESOURCES = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
 class MeanBreakdown:
     """Means over weighted steps: maps by name with unit, the operators as a table, and the step that took longest.
 
-    The bounds are those of the longest step.
+    The bound of an operator is that of the step in which, over all its repeats, it spends the most time.
     """
 
     breakdown: dict[str, dict[str, Scalar]]
@@ -53,23 +53,26 @@ def summary_breakdown(
     by_resource: dict[str, float] = {}
     by_operator: dict[str, float] = {}
     by_component: dict[str, float] = {}
+    bounds: dict[str, Bound] = {}
+    most_ps: dict[str, float] = {}
     for step, factor in weighted:
         time_share, energy_share = factor / per_time / 1e9, factor / per_energy / 1e9
         energy = step.energy.dynamic_pj if dynamic_only else step.energy.by_component()
         _add(by_resource, ((_RESOURCES.get(name, name), ps) for name, ps in step.resource_ps.items()), time_share)
         _add(by_operator, ((name, ps) for name, ps in step.operator_ps.items() if ps), time_share)
+        for name, ps in step.operator_ps.items():
+            if ps * factor > most_ps.get(name, 0.0) and name in step.bounds:
+                bounds[name], most_ps[name] = step.bounds[name], ps * factor
         _add(by_component, energy.items(), energy_share)
     breakdown: dict[str, dict[str, Scalar]] = {
         f"{prefix}time_by_resource_ms": dict(by_resource),
         f"{prefix}time_by_operator_ms": dict(by_operator),
         "bound_by_operator": {
-            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})"
-            for name, bound in longest.bounds.items()
-            if name in by_operator
+            name: f"{bound.constraint} ({bound.achieved / bound.peak:.0%})" for name, bound in bounds.items()
         },
         f"{prefix}energy_by_component_mj": dict(by_component),
     }
-    return MeanBreakdown(breakdown, _operator_table(by_operator, longest.bounds), longest)
+    return MeanBreakdown(breakdown, _operator_table(by_operator, bounds), longest)
 
 
 def _add(sums: dict[str, float], amounts: Iterable[tuple[str, float]], share: float) -> None:
