@@ -97,7 +97,7 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
         f"SLO (first token within {slo.slo_ttft_ps / 1e12:g} s, then {slo.slo_tpot_ps / 1e9:g} ms a token): met by "
         f"{goodput.fraction:.1%}, goodput {goodput.requests_per_s:.3g} requests/s"
     )
-    energy: dict[str, Scalar] = {"tokens": float(result.dynamic_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
+    energy: dict[str, Scalar] = {"tokens": float(result.tokens_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
     parts = mean_breakdown(_token_steps(system, result), "token_", dynamic_only=True)
     record = RunRecord(
         system=str(settings.tree.get("system.kind")),
@@ -152,7 +152,7 @@ def _distributions(result: ServingResult) -> dict[str, Distribution]:
 
 def _series(result: ServingResult) -> dict[str, Series]:
     """Waiting requests and slots in use over time."""
-    levels = {"queue_length_requests": result.queue_lengths(), "slots_in_use": result.slots_in_use()}
+    levels = {"queue_length_requests": result.queue_lengths(), "slots_in_use": result.in_service()}
     return {
         name: Series.of("time_s", times, level, scale_x=_S_PER_PS, stepped=True)
         for name, (times, level) in levels.items()

@@ -79,7 +79,7 @@ def serving_timeline(result: ServingResult) -> Timeline:
     draft = TimelineDraft()
     requests = result.requests
     draft.add_counter("requests", "waiting", "requests", *result.queue_lengths())
-    draft.add_counter("requests", "slots in use", "slots", *result.slots_in_use())
+    draft.add_counter("requests", "slots in use", "slots", *result.in_service())
     names = draft.names(f"request {request}" for request in requests.ids.tolist())
     told = {"prompt_tokens": requests.prompt_tokens, "output_tokens": requests.output_tokens, "id": requests.ids}
     waits = np.flatnonzero(result.queueing_ps > 0)

@@ -1,4 +1,4 @@
-"""What one token costs at each context: the table through which an engine sees a system."""
+"""What tokens at each context, or steps of batches, cost: the tables through which an engine sees a system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.contracts.system import System
+from simulator.contracts.results import StepResult, StepSummary
+from simulator.contracts.system import BatchesRequests, System
 from simulator.core.errors import ModelFault
 from simulator.workload.batch import Batch
 
@@ -81,3 +82,45 @@ class TokenCosts:
     def max_context(self) -> int:
         """The longest context that the table holds."""
         return len(self.latency_ps)
+
+
+class BatchCosts:
+    """What the steps of a system's batches cost, each distinct `step_key` computed once.
+
+    `latency_ps` and `energy_pj` (background included) hold the step of each number that `number` gives; `summaries`
+    what else remains of it, and `batches` the batch that it was computed for. `longest` is the step that took longest.
+    """
+
+    def __init__(self, system: BatchesRequests) -> None:
+        self.system = system
+        self.latency_ps: list[int] = []
+        self.energy_pj: list[float] = []
+        self.summaries: list[StepSummary] = []
+        self.batches: list[Batch] = []
+        self.longest: StepResult | None = None
+        self._numbers: dict[Hashable, int] = {}
+
+    def number(self, batch: Batch) -> int:
+        """The number of the batch's step. Errors: ModelFault for a step of no time or of negative energy, and what the
+        system raises."""
+        key = self.system.step_key(batch)
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._numbers[key] = self._computed(batch)
+        return found
+
+    def _computed(self, batch: Batch) -> int:
+        step = self.system.step(batch)
+        energy_pj = step.energy.total_pj
+        if step.latency_ps <= 0 or not energy_pj >= 0:
+            raise ModelFault(
+                f"a step of {batch.n_sequences} sequences takes {step.latency_ps} ps and {energy_pj} pJ",
+                remedy="a step takes some time, and energy is never negative",
+            )
+        if self.longest is None or step.latency_ps > self.longest.latency_ps:
+            self.longest = step
+        self.latency_ps.append(step.latency_ps)
+        self.energy_pj.append(energy_pj)
+        self.summaries.append(StepSummary.of(step))
+        self.batches.append(batch)
+        return len(self.batches) - 1

@@ -81,7 +81,7 @@ class PipelineEngine:
             finish_ps=policy.finish_ps,
             slot=slot,
             service_ps=self.costs.through_ps[requests.total_tokens],
-            dynamic_pj=self.costs.through_pj[requests.total_tokens],
+            tokens_pj=self.costs.through_pj[requests.total_tokens],
             idle_power_w=self.idle_power_w,
             token_gaps=policy.token_gaps(),
             kv=None if self.capacity is None else self.capacity.use(requests, start_ps, policy.finish_ps),

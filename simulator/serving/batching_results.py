@@ -1,0 +1,137 @@
+"""What serving requests in batches came to: the iterations, beside what every engine tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.serving.costs import BatchCosts
+from simulator.serving.requests import Requests
+from simulator.serving.served import Served, total_ps
+from simulator.serving.statistics import WeightedValues
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Int64s = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Iterations:
+    """Iterations of an engine in their order, a row each: int64[n], but for `energy_pj` float64[n].
+
+    From `start_ps` to `end_ps` it ran a batch of `n_decodes` sequences of one token each and `n_prompts` prompts of
+    `prompt_tokens` together; `step` is the number of its step in the costs. One with decodes is a pass: every sequence
+    that runs takes part in every pass.
+    """
+
+    start_ps: Int64s
+    end_ps: Int64s
+    n_decodes: Int64s
+    n_prompts: Int64s
+    prompt_tokens: Int64s
+    energy_pj: NDArray[np.float64]
+    step: Int64s
+
+    def __len__(self) -> int:
+        return len(self.start_ps)
+
+    @property
+    def n_sequences(self) -> Int64s:
+        """Sequences of each batch."""
+        return self.n_decodes + self.n_prompts
+
+    @property
+    def n_tokens(self) -> Int64s:
+        """Tokens that each batch computed."""
+        return self.n_decodes + self.prompt_tokens
+
+    @property
+    def busy_ps(self) -> int:
+        """Time of all iterations."""
+        return int((self.end_ps - self.start_ps).sum())
+
+    def tokens_over_time(self) -> tuple[Int64s, Int64s]:
+        """Tokens of the batch that runs, as steps: rising times, and from each time on the number; 0 while none runs,
+        and at the end."""
+        ends_idle = np.append(self.end_ps[:-1] < self.start_ps[1:], True)
+        times = np.concatenate((self.start_ps, self.end_ps[ends_idle]))
+        tokens = np.concatenate((self.n_tokens, np.zeros(int(ends_idle.sum()), np.int64)))
+        order = np.argsort(times, kind="stable")
+        return times[order], tokens[order]
+
+    def shares_pj(self, requests: Requests, iteration: Int64s, n_passes_before: Int64s) -> NDArray[np.float64]:
+        """Energy of each request: an iteration's energy is shared by its tokens.
+
+        A request's prompt went in `iteration` int64[n], and its further tokens came in the passes that follow the first
+        `n_passes_before` int64[n].
+        """
+        per_token = self.energy_pj / self.n_tokens
+        through = np.concatenate((np.zeros(1), np.cumsum(per_token[self.n_decodes > 0])))
+        last = n_passes_before + requests.output_tokens - 1
+        decodes: NDArray[np.float64] = through[last] - through[n_passes_before]
+        return decodes + requests.prompt_tokens * per_token[iteration]
+
+    def token_gaps(self, output_tokens: Int64s, iteration: Int64s) -> WeightedValues:
+        """Times between consecutive output tokens of a request, whose first came out of its `iteration` int64[n].
+
+        A pass ends a gap of every sequence in it: since the pass before, or, for those taken up since, since the end of
+        the iteration that took them up.
+        """
+        passes = np.flatnonzero(self.n_decodes > 0)
+        if not len(passes):
+            return WeightedValues.of([], [])
+        joined = np.bincount(iteration[output_tokens > 1], minlength=len(self))
+        joins = np.flatnonzero(joined)
+        next_pass = np.searchsorted(passes, joins, side="right")
+        new_gap_ps = self.end_ps[passes[next_pass]] - self.end_ps[joins]
+        n_new = np.bincount(next_pass, weights=joined[joins], minlength=len(passes)).astype(np.int64)
+        pass_ends_ps = self.end_ps[passes]
+        gap_ps = np.diff(pass_ends_ps, prepend=pass_ends_ps[:1])
+        return WeightedValues.of(
+            np.concatenate((gap_ps, new_gap_ps)), np.concatenate((self.n_decodes[passes] - n_new, joined[joins]))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchingResult(Served):
+    """Requests served by an engine that batches them.
+
+    `start_ps` is when the iteration began that took a request up; `tokens_pj` its share of the energy of its
+    iterations, background power included: idle power flows only while no iteration runs. `costs` says what the steps
+    of the iterations cost.
+    """
+
+    iterations: Iterations
+    costs: BatchCosts
+
+    @property
+    def idle_ps(self) -> int:
+        """Time in which no iteration ran, from the first arrival to the last finish."""
+        return self.makespan_ps - self.iterations.busy_ps
+
+    @property
+    def busy_frac(self) -> float:
+        """Part of the makespan in which an iteration ran."""
+        return self.iterations.busy_ps / self.makespan_ps
+
+    def step_counts(self) -> Int64s:
+        """How many iterations took each step of the costs."""
+        return np.bincount(self.iterations.step, minlength=len(self.costs.latency_ps))
+
+    def own_metrics(self) -> dict[str, int | float]:
+        """How many iterations there were and how full they were."""
+        iterations = self.iterations
+        n = len(iterations)
+        return {
+            "busy_frac": self.busy_frac,
+            "n_iterations": n,
+            "n_distinct_steps": len(self.costs.latency_ps),
+            "iteration_ms_mean": total_ps(iterations.end_ps - iterations.start_ps) / n * 1e-9,
+            "batch_sequences_mean": float(iterations.n_sequences.mean()),
+            "batch_sequences_max": int(iterations.n_sequences.max()),
+            "batch_tokens_mean": float(iterations.n_tokens.mean()),
+            "batch_tokens_max": int(iterations.n_tokens.max()),
+        }
