@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -409,3 +410,17 @@ def test_published_splitwise(published: Callable[[str], GpuProfile]) -> None:
     assert sorted(each.n for each in profile.dropped) == [10, 420]
     flat = [step.measured_ms for step in llama if step.gpu == "h100" and step.tp == 8 and step.batch == 1]
     assert statistics.median(flat) > 28
+
+
+def test_the_power_capped_h100_of_splitwise_is_computed(shared_dir: Path) -> None:
+    runs: dict[tuple[str, ...], dict[str, list[tuple[float, float]]]] = {}
+    with (shared_dir / "traces/serving/gpu_profiles/splitwise/perf_model.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            setting = tuple(
+                row[name] for name in ("model", "prompt_size", "batch_size", "token_size", "tensor_parallel")
+            )
+            times = (float(row["prompt_time"]), float(row["token_time"]))
+            runs.setdefault(setting, {}).setdefault(row["hardware"], []).append(times)
+    for of_setting in runs.values():
+        scaled = [(1.3 * prompt_ms, token_ms) for prompt_ms, token_ms in sorted(of_setting["h100-80gb"])]
+        assert sorted(of_setting["h100-80gb-pcap"]) == [pytest.approx(run) for run in scaled]

@@ -10,7 +10,9 @@ counted: embedding, rotary_emb, qk_norm and layernorm, whose bytes the data do n
 of two calls of different size); sampler (many kernels); at TP2 final_layernorm, which the publisher copied from TP1.
 Mixture-of-experts times (`moe.csv`) are not read: one grouped kernel whose split over experts is forced.
 
-Kept although faster than the data sheet: operands in the 72 or 128 MB cache, and one GEMM (N 5120, K 8192, 1 token).
+Kept although faster than the data sheet's memory: memory-bound kernels on tensors that lie in the 72 or 128 MB cache,
+40 GEMMs of Qwen3-30B-A3B on the RTX PRO 6000, whose weights of 10 to 21 MB stay there, and one of Qwen3-32B (N 5120,
+K 8192, 1 token). On the RTX 4090 large GEMMs reach 1.01 of the sheet's arithmetic: it clocks above its boost clock.
 
 The RTX PRO 6000 is the *Server* Edition: LLMServingSim's later `hardware.yaml` for the same folder has, by query of the
 device, 1,597.6 GB/s (12,481 MHz x 512 bits) and 2,430 MHz, not the 1,792 GB/s of the Workstation Edition.
