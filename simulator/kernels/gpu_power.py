@@ -1,10 +1,13 @@
 """Clock of a GPU under its board's power limit: the largest clock ratio at which the average power of some work keeps
 to the limit.
 
-A kernel takes `latency + max(memory, compute / r)` at clock ratio r (1 is full boost). Its energy is `dram_pj +
+A kernel takes `latency + (memory^4 + (compute / r)^4)^(1/4)` at clock ratio r (1 is full boost): the larger of the two,
+rounded off where they meet, as traffic and arithmetic overlap less than perfectly there. Its energy is `dram_pj +
 r^2 compute_pj`: the square is the voltage that dynamic frequency scaling lowers with the clock. Power is regulated on
 the average of the work, not on each kernel.
 """
+
+from math import sqrt
 
 from numba import njit
 
@@ -13,11 +16,19 @@ N_HALVINGS = 48
 
 
 @njit(cache=True)
+def roof_ps(memory_ps, compute_ps):
+    """Time that two roofs ask for together. The exponent is the same for all GPUs; `docs/gpu.md` has its evidence."""
+    squared = memory_ps * memory_ps
+    compute_squared = compute_ps * compute_ps
+    return sqrt(sqrt(squared * squared + compute_squared * compute_squared))
+
+
+@njit(cache=True)
 def _time_ps(first, last, count, latency_ps, memory_ps, compute_ps, ratio):
     """Time of the kernels `first` up to `last` at one clock ratio."""
     total = 0.0
     for i in range(first, last):
-        total += count[i] * (latency_ps[i] + max(memory_ps[i], compute_ps[i] / ratio))
+        total += count[i] * (latency_ps[i] + roof_ps(memory_ps[i], compute_ps[i] / ratio))
     return total
 
 
@@ -57,4 +68,4 @@ def kernel_times(offsets, latency_ps, memory_ps, compute_ps, ratios, times_ps):
     """Fill `times_ps` float64[n] with the time of one run of each kernel at the ratio of its group."""
     for group in range(len(ratios)):
         for i in range(offsets[group], offsets[group + 1]):
-            times_ps[i] = latency_ps[i] + max(memory_ps[i], compute_ps[i] / ratios[group])
+            times_ps[i] = latency_ps[i] + roof_ps(memory_ps[i], compute_ps[i] / ratios[group])
