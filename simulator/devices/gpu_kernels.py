@@ -1,7 +1,8 @@
 """Kernels of a GPU by first principles: what a launch moves and computes, and the roofs that this meets.
 
-A kernel takes its latency and then about the larger of memory and compute time at full clock; `kernels.gpu_power` says
-how the two meet, and what the board's power limit makes of them. Bytes count each operand once; operations count the rows that the kernel computes, padding included.
+A kernel takes its latency, and then about the larger of memory and compute time at full clock; `kernels.gpu_power` says
+how the two meet, and what the board's power limit makes of them. Bytes count each operand once; operations count the
+rows that the kernel computes, padding included.
 
 Source: the roofline with a launch term of `docs/gpu.md`, checked there against measured kernels. Not modelled: which
 of its kernels a library picks (5 to 10 % between neighbouring shapes), wave quantisation, toggling that depends on the
