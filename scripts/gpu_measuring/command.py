@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shapes", type=Path, metavar="FILE.csv", help="the rows to measure; a file of measurements will do"
     )
     parser.add_argument(
-        "--seconds", type=float, metavar="N", help="average power over N s a row (1; 0.5 if quick; 0: none)"
+        "--seconds", type=float, metavar="N", help="average power over N s a row (1; 0.7 if quick; 0: none)"
     )
     parser.add_argument("--resume", action="store_true", help="go on with what an earlier run left at --out")
     parser.add_argument("--force", action="store_true", help="write over what an earlier run left at --out")
@@ -114,7 +114,7 @@ def _measure(
 
     rank, _, _ = place
     torch = import_torch()
-    seconds = options.seconds if options.seconds is not None else 0.5 if options.quick else 1.0
+    seconds = options.seconds if options.seconds is not None else 0.7 if options.quick else 1.0
     bench = _bench(torch, mode, seconds, place)
     sidecar = options.out.with_suffix(".json")
     about = {**facts(torch), "mode": mode.name, "power_seconds": seconds, "world": place[2]}

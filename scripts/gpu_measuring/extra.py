@@ -75,19 +75,19 @@ class ExtraBench(CardBench):
 
         def burst() -> None:
             for _ in range(MAX_HOST_CALLS):
-                small.add_(1.0)
+                small.fill_(1.0)
 
         return {"t_us": float(self._by_host_clock(burst)["t_us"]) / MAX_HOST_CALLS}
 
     def launch_graph(self, row: Row) -> Row:
         """The same in a graph."""
         small = self.torch.zeros(1, device="cuda")
-        return self._in_graph([lambda: small.add_(1.0)])
+        return self._in_graph([lambda: small.fill_(1.0)])
 
     def launch_and_sync(self, row: Row) -> Row:
         """From the call of a small kernel until Python knows that it is done."""
         small = self.torch.zeros(1, device="cuda")
-        return self._by_host_clock(lambda: small.add_(1.0))
+        return self._by_host_clock(lambda: small.fill_(1.0))
 
     def gemm_fp8(self, row: Row) -> Row:
         """`torch._scaled_mm`, fast accumulation."""

@@ -84,13 +84,15 @@ def _row(cells: dict[str, str | None], kind: Kind, mode: Mode, where: str) -> Ro
     for column in kind.shape:
         text = (cells.get(column) or "").strip()
         if column == "model":
+            if not text:
+                raise MeasuringError(f"{where}: {kind.name} needs a model")
             row[column] = text
             continue
         try:
             number = float(text)
         except ValueError:
             number = 0.0
-        if number < 1 or number != int(number):
+        if not (number >= 1 and number.is_integer()):
             raise MeasuringError(f"{where}: {kind.name} needs {column} as a whole number of at least 1, not {text!r}")
         row[column] = int(number)
     return row

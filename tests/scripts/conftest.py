@@ -25,6 +25,7 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
     stand_in.backends.cudnn.version.return_value = 90000
     stand_in.cuda.OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {})
     stand_in.cuda.is_available.return_value = True
+    stand_in.cuda.device_count.return_value = 2
     stand_in.cuda.get_device_properties.return_value = SimpleNamespace(
         name="Stand-in", major=9, minor=0, multi_processor_count=132, total_memory=1 << 37, L2_cache_size=50_000_000
     )

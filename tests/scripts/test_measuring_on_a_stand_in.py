@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
-QUICK = {
-    "kernels": ["--kinds", "copy,read,gemm,attn_decode,attn_prefill,rmsnorm,silu_mul"],
+OPTIONS = {
+    "kernels": ["--quick", "--kinds", "copy,read,gemm,attn_decode,attn_prefill,rmsnorm,silu_mul"],
     "extra": [
-        "--extra",
-        "--kinds",
+        *("--quick", "--extra", "--kinds"),
         "h2d_pinned,d2h_pinned,launch_graph_small_kernel,gemm_fp8,gemm_int8,gemm_w4a16_g128",
     ],
-    "steps": ["--steps"],
+    "collectives": ["--quick", "--collectives"],
+    "steps": ["--steps", "--shapes", "steps.csv"],
 }
+STEPS = """model,phase,B,L
+llama2-7b:2,decode,4,512
+llama2-70b:2,decode,4,512
+llama2-70b:2,prefill,2,512
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +31,24 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     from gpu_measuring import card, timing
 
     monkeypatch.setattr(timing, "WARM_S", 0.0)
+    monkeypatch.setattr(timing, "REPEAT_S", 0.0)
+    monkeypatch.setattr(timing, "MAX_CALLS", 8)
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(card, "power_source", lambda uuid: None)
     monkeypatch.setattr(card, "board_facts", lambda uuid: {})
 
 
-@pytest.mark.parametrize("mode", QUICK)
-def test_every_kind(mode: str, torch: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("mode", OPTIONS)
+def test_every_kind(
+    mode: str, torch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from gpu_measuring.command import main
 
+    monkeypatch.chdir(tmp_path)
+    Path("steps.csv").write_text(STEPS)
     out = tmp_path / "my_gpu.csv"
-    assert main(["--out", str(out), "--quick", "--seconds", "0", *QUICK[mode]]) == 0
+    assert main(["--out", str(out), "--seconds", "0", *OPTIONS[mode]]) == 0
     assert capsys.readouterr().err == ""
     with out.open() as lines:
         rows = list(csv.DictReader(lines))
