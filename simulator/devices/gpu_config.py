@@ -58,15 +58,25 @@ class Bandwidths(_Section):
     attention_frac: Share
     bmm_frac: Share
     elementwise_frac: Share
+    norm_frac: Share
     copy_frac: Share
+
+
+class ElementRates(_Section):
+    """Elements per second that kernels reach which memory does not bound: softmax rows, and element-wise kernels whose
+    input is half of a wider matrix (gate and up projection as one product), in billions."""
+
+    softmax_gelem_per_s: PositiveFloat
+    strided_gelem_per_s: PositiveFloat
 
 
 class AttentionRates(_Section):
     """Attention kernels.
 
     `prefill_frac` is the share of the 16-bit peak that tiles of `prefill_rows` query rows reach, and `prefill_tail` how
-    much of the longest tile nothing overlaps. `fa2_frac` and `fa2_rows` say the same of the FlashAttention-2 kernel,
-    which leaves the keys of a sequence unsplit once sequences x heads exceed `unsplit_frac` of the multiprocessors.
+    much of the longest tile nothing overlaps; `fa2_frac`, `fa2_rows` and `fa2_tail` say the same of FlashAttention-2.
+    That leaves the keys of a sequence unsplit once sequences x heads exceed `unsplit_frac` of the multiprocessors;
+    below that it reaches `fa2_split_frac`.
     """
 
     prefill_frac: Share
@@ -74,12 +84,17 @@ class AttentionRates(_Section):
     prefill_tail: NonNegativeFloat
     key_tile: PositiveInt = 128
     fa2_frac: Share
+    fa2_split_frac: Share
     fa2_rows: PositiveInt = 128
-    unsplit_frac: PositiveFloat = 0.8
+    fa2_tail: NonNegativeFloat
+    unsplit_frac: PositiveFloat = 1.6
 
 
 class Launches(_Section):
-    """Time of a kernel besides its roofs: launch, fill and drain, inside a CUDA graph; and of an eager launch."""
+    """Time of a kernel besides its roofs: launch, fill and drain, inside a CUDA graph; and of an eager launch.
+
+    A norm takes `norm_ps`, and `norm_element_ps` for each element of a row: one block reduces a row.
+    """
 
     gemm_ps: Ps
     attention_decode_ps: Ps
@@ -87,6 +102,7 @@ class Launches(_Section):
     attention_unsplit_ps: Ps
     attention_bmm_ps: Ps
     norm_ps: Ps
+    norm_element_ps: Ps
     elementwise_ps: Ps
     eager_ps: Ps = 0
     synchronise_ps: Ps = 0
@@ -119,6 +135,7 @@ class GpuConfig(_Section):
     board_limit_mw: Milliwatts
     formats: dict[str, NumberFormat]
     bandwidths: Bandwidths
+    elements: ElementRates
     attention: AttentionRates
     launches: Launches
     energies: Energies

@@ -12,7 +12,7 @@ data, clock ramps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulator.devices.gpu_config import GpuConfig
@@ -129,38 +129,46 @@ class GpuKernels:
     def attention_decode(self, heads: Heads, rows: Sequence[Rows], kernel: DecodeKernel = "split_kv") -> Kernel:
         """Few new tokens of each sequence against its cache.
 
-        `split_kv` cuts the keys into as many parts as fill the chip; `fa2` does so only while sequences x heads leave
-        multiprocessors idle, and else computes whole query tiles that hold few real rows; `matmul` is a matrix
-        product, a softmax and a product, with the scores between them.
+        `split_kv` cuts the keys into as many parts as fill the chip. `fa2` computes whole query tiles that hold few
+        real rows; it cuts the keys only while sequences x heads leave multiprocessors idle, and else each of them is a
+        block of its own, in waves over the multiprocessors. `matmul` is a product, a softmax and a product.
         """
-        config, attention = self.config, self.config.attention
+        config = self.config
         n_bytes = sum(one.count * one.positions for one in rows) * heads.kv_bytes_per_position
         pairs = sum(one.count * one.new * one.positions for one in rows)
         flops = 4.0 * heads.n * heads.dim * pairs
-        if kernel == "matmul":
-            return self._bmm_chain(heads, n_bytes, flops, pairs)
-        n_blocks = sum(one.count for one in rows) * heads.n
-        share = attention.fa2_frac / config.formats[config.base_format].matmul_frac
-        latency_ps, rate = config.launches.attention_decode_ps, self._attention_flops_per_ps
-        if kernel == "fa2" and n_blocks >= attention.unsplit_frac * config.n_sms:
-            tile = attention.fa2_rows
-            padded = sum(one.count * one.positions * tile * -(-one.new // tile) for one in rows)
-            flops = 4.0 * heads.n * heads.dim * padded
-            latency_ps, rate = config.launches.attention_unsplit_ps, self._attention_flops_per_ps * share
         memory_ps = n_bytes / (config.bandwidths.attention_frac * self._bytes_per_ps)
-        return self._attention("attention_decode", latency_ps, memory_ps, flops / rate, n_bytes, flops)
-
-    def _bmm_chain(self, heads: Heads, n_bytes: float, flops: float, pairs: float) -> Kernel:
-        """Scores are written by the first product, read and written by the softmax, and read by the second product."""
-        config = self.config
-        scores = 4.0 * BF16_BYTES * heads.n * pairs
-        memory_ps = n_bytes / (config.bandwidths.bmm_frac * self._bytes_per_ps)
-        in_cache = scores / 4 <= self._resident_bytes
-        memory_ps += scores / (self._l2_bytes_per_ps if in_cache else self._elementwise_bytes_per_ps)
-        n_bytes += 0.0 if in_cache else scores
-        latency_ps = config.launches.attention_bmm_ps
+        latency_ps: float = config.launches.attention_decode_ps
         compute_ps = flops / self._attention_flops_per_ps
+        if kernel == "fa2":
+            latency_ps, compute_ps, flops = self._padded_tiles(heads, rows)
+        elif kernel == "matmul":
+            memory_ps = n_bytes / (config.bandwidths.bmm_frac * self._bytes_per_ps)
+            # The scores' traffic is within what the softmax takes: 1e9 elements a second are 1e-3 a ps.
+            latency_ps = config.launches.attention_bmm_ps
+            memory_ps += heads.n * pairs / (config.elements.softmax_gelem_per_s * 1e-3)
         return self._attention("attention_decode", latency_ps, memory_ps, compute_ps, n_bytes, flops)
+
+    def _padded_tiles(self, heads: Heads, rows: Sequence[Rows]) -> tuple[float, float, float]:
+        """(latency, time, operations) of query tiles that hold few real rows."""
+        config, attention = self.config, self.config.attention
+        tile = attention.fa2_rows
+        tiles = [(one.count * heads.n * -(-one.new // tile), one.positions) for one in rows]
+        n_blocks, n_sms = sum(count for count, _ in tiles), config.n_sms
+        per_position = 4.0 * tile * heads.dim
+        flops = per_position * sum(count * positions for count, positions in tiles)
+        if n_blocks < attention.unsplit_frac * n_sms:
+            return (
+                config.launches.attention_decode_ps,
+                flops / (attention.fa2_split_frac * self._peak_flops_per_ps),
+                flops,
+            )
+        waves = -(-n_blocks // n_sms)
+        longest = max(positions for _, positions in tiles)
+        # Blocks of unequal length even out, but for the longest one.
+        per_sm = max(flops * waves / n_blocks, per_position * longest)
+        compute_ps = per_sm * n_sms / (attention.fa2_frac * self._peak_flops_per_ps)
+        return config.launches.attention_unsplit_ps, compute_ps, flops
 
     def attention_prefill(self, heads: Heads, rows: Sequence[Rows], kernel: PrefillKernel = "cudnn") -> Kernel:
         """Prompts, or chunks of them: causal tiles of query rows, shared out over the multiprocessors, and the part of
@@ -169,6 +177,7 @@ class GpuKernels:
         is_fa2 = kernel == "fa2"
         tile_rows = attention.fa2_rows if is_fa2 else attention.prefill_rows
         frac = attention.fa2_frac if is_fa2 else attention.prefill_frac
+        tail = attention.fa2_tail if is_fa2 else attention.prefill_tail
         total, longest, n_bytes = 0.0, 0.0, 0.0
         for one in rows:
             pairs, tile_pairs = _causal_tiles(one, tile_rows, attention.key_tile)
@@ -179,7 +188,7 @@ class GpuKernels:
         per_pair = 4.0 * heads.dim
         flops = per_pair * heads.n * total
         rate = frac * self._peak_flops_per_ps
-        compute_ps = (flops + attention.prefill_tail * per_pair * longest * config.n_sms) / rate
+        compute_ps = (flops + tail * per_pair * longest * config.n_sms) / rate
         memory_ps = n_bytes / (config.bandwidths.attention_frac * self._bytes_per_ps)
         latency_ps = config.launches.attention_prefill_ps
         return self._attention("attention_prefill", latency_ps, memory_ps, compute_ps, n_bytes, flops)
@@ -192,18 +201,22 @@ class GpuKernels:
 
     # --- everything else
 
-    @property
-    def _elementwise_bytes_per_ps(self) -> float:
-        return self.config.bandwidths.elementwise_frac * self._bytes_per_ps
+    def elementwise(self, n_bytes: float, *, strided_elements: float = 0.0) -> Kernel:
+        """One launch that reads and writes `n_bytes`, from memory, or from cache where they fit there.
 
-    def elementwise(self, n_bytes: float, *, n_launches: int = 1) -> Kernel:
-        """Reads and writes of `n_bytes` in all: from memory, or from cache where one launch's share fits there."""
-        return self._streamed("elementwise", self.config.launches.elementwise_ps, n_bytes, n_launches, mixed=False)
+        It takes at least the time of `strided_elements` that are read from rows of a wider matrix.
+        """
+        kernel = self._streamed(
+            "elementwise", self.config.launches.elementwise_ps, n_bytes, self.config.bandwidths.elementwise_frac
+        )
+        strided_ps = strided_elements / (self.config.elements.strided_gelem_per_s * 1e-3)
+        return replace(kernel, memory_ps=strided_ps) if strided_ps > kernel.memory_ps else kernel
 
-    def norm(self, n_bytes: float) -> Kernel:
-        """A normalisation that reads and writes `n_bytes`: as many bytes read as written, which memory serves slower
-        than reads."""
-        return self._streamed("norm", self.config.launches.norm_ps, n_bytes, 1, mixed=True)
+    def norm(self, rows: int, width: int) -> Kernel:
+        """A normalisation that reads and writes `rows` of `width` elements of two bytes, one block a row."""
+        launches = self.config.launches
+        latency_ps = launches.norm_ps + launches.norm_element_ps * width
+        return self._streamed("norm", latency_ps, 2.0 * BF16_BYTES * rows * width, self.config.bandwidths.norm_frac)
 
     def stream(self, n_bytes: float, *, writes: bool) -> Kernel:
         """Memory read once, or (with `writes`) copied: half of the bytes read, half written."""
@@ -212,11 +225,10 @@ class GpuKernels:
         memory_ps = n_bytes / (frac * self._bytes_per_ps)
         return Kernel("copy" if writes else "read", latency_ps, memory_ps, 0.0, n_bytes, 0.0, 0.0)
 
-    def _streamed(self, kind: str, latency_ps: float, n_bytes: float, n_launches: int, *, mixed: bool) -> Kernel:
-        in_cache = n_bytes / n_launches <= self._resident_bytes
-        frac = self.config.bandwidths.copy_frac if mixed else self.config.bandwidths.elementwise_frac
+    def _streamed(self, kind: str, latency_ps: float, n_bytes: float, frac: float) -> Kernel:
+        in_cache = n_bytes <= self._resident_bytes
         memory_ps = n_bytes / (self._l2_bytes_per_ps if in_cache else frac * self._bytes_per_ps)
-        return Kernel(kind, n_launches * latency_ps, memory_ps, 0.0, 0.0 if in_cache else n_bytes, 0.0, 0.0)
+        return Kernel(kind, latency_ps, memory_ps, 0.0, 0.0 if in_cache else n_bytes, 0.0, 0.0)
 
 
 def _causal_tiles(rows: Rows, tile_rows: int, key_tile: int) -> tuple[float, float]:

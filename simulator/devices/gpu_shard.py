@@ -22,7 +22,7 @@ from simulator.workload.operators import ExpertLinear, Router, operators
 
 MAX_DECODE_ROWS = 16
 """New tokens of a sequence that attention still takes with a decode kernel: guessed tokens that are verified."""
-ROUTER_LAUNCHES = 3  # softmax, choice, and sorting tokens by expert
+ROUTER_LAUNCHES = ("router_softmax", "expert_choice", "token_sort")
 Fusion = Literal["separate", "fused"]
 
 
@@ -141,7 +141,7 @@ class GpuShard:
         model, mine = self.model, -(-width // self.n_ranks)
         name = f"{prefix}gate_up_proj" if model.gated else f"{prefix}up_proj"
         yield name, self._gemm(tokens, mine * (2 if model.gated else 1), model.hidden)
-        yield f"{prefix}activation", self._activation(tokens, mine)
+        yield from self._activations(f"{prefix}activation", tokens, mine)
         yield f"{prefix}down_proj", self._gemm(tokens, model.hidden, mine)
 
     def _experts(self, router: Router, up: ExpertLinear, tokens: int) -> Iterator[tuple[str, Kernel]]:
@@ -149,12 +149,13 @@ class GpuShard:
         active, routed = up.expected_active_experts, up.routed_tokens
         grouped = self.kernels.grouped_gemm
         yield "router", self.kernels.gemm(tokens, router.n_experts, model.hidden, self.config.base_format)
-        chosen = ROUTER_LAUNCHES * 2 * tokens * router.n_experts * BF16_BYTES
-        yield "expert_choice", self.kernels.elementwise(chosen, n_launches=ROUTER_LAUNCHES)
+        scores = self.kernels.elementwise(2 * tokens * router.n_experts * BF16_BYTES)
+        for name in ROUTER_LAUNCHES:
+            yield name, scores
         name = "expert_gate_up_proj" if model.gated else "expert_up_proj"
         width = mine * (2 if model.gated else 1)
         yield name, grouped(routed, width, model.hidden, active, self.number_format)
-        yield "expert_activation", self._activation(routed, mine)
+        yield from self._activations("expert_activation", routed, mine)
         yield "expert_down_proj", grouped(routed, model.hidden, mine, active, self.number_format)
 
     # --- kernels of the model's sizes
@@ -165,18 +166,22 @@ class GpuShard:
     def _norm(self, rows: int, width: int) -> Kernel:
         if self.is_fused:  # with the residual addition: reads and writes both the sum and its norm
             return self.kernels.elementwise(4 * rows * width * BF16_BYTES)
-        return self.kernels.norm(2 * rows * width * BF16_BYTES)
+        return self.kernels.norm(rows, width)
 
     def _residual(self, tokens: int) -> Kernel:
         return self.kernels.elementwise(3 * tokens * self.model.hidden * BF16_BYTES)
 
-    def _activation(self, rows: int, width: int) -> Kernel:
-        """Separate: the function reads and writes, the product with the gate reads two and writes one."""
-        gated = self.model.gated
-        passes = 2 if not gated else 3 if self.is_fused else 5
-        return self.kernels.elementwise(
-            passes * rows * width * BF16_BYTES, n_launches=2 if gated and not self.is_fused else 1
-        )
+    def _activations(self, name: str, rows: int, width: int) -> Iterator[tuple[str, Kernel]]:
+        """Where gate and up projection are one product, their halves are rows of a wider matrix, which separate
+        launches read element by element: the function reads and writes one, the product reads two and writes one."""
+        elements = rows * width
+        if not self.model.gated:
+            yield name, self.kernels.elementwise(2 * elements * BF16_BYTES)
+        elif self.is_fused:
+            yield name, self.kernels.elementwise(3 * elements * BF16_BYTES)
+        else:
+            yield name, self.kernels.elementwise(2 * elements * BF16_BYTES, strided_elements=elements)
+            yield f"{name}_product", self.kernels.elementwise(3 * elements * BF16_BYTES, strided_elements=elements)
 
     def _all_reduce(self, tokens: int) -> Exchange:
         return Exchange("all_reduce", tokens * self.model.hidden * BF16_BYTES)
