@@ -64,7 +64,8 @@ def llm_record(
     is_mean = what in ("query", "token", "block") or len(weighted) > 1 or weighted[0][1] != 1.0
     parts = mean_breakdown(weighted, "token_" if is_mean else "", per=per)
     breakdown = dict(parts.breakdown)
-    breakdown.update(parts.longest.breakdown)
+    if per is None:  # else the longest step is one of many kinds
+        breakdown.update(parts.longest.breakdown)
     if comparison:
         breakdown["other_accounting"] = comparison
     workload = settings.workload

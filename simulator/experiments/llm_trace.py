@@ -117,7 +117,7 @@ def _serve_in_slots(settings: Settings, system: Any, requests: Requests, workloa
         metrics=metrics,
         breakdown={"energy_by_part_j": energy, **parts.breakdown},
         headlines=(headline, slo_words),
-        notes=served_notes(settings, result),
+        notes=(*served_notes(settings, result), *_unused_notes(settings)),
         requests=result.table(),
         operators=parts.operators,
         key_metrics=KEY_METRICS,
@@ -125,6 +125,13 @@ def _serve_in_slots(settings: Settings, system: Any, requests: Requests, workloa
         series={"queue_length_requests": queue_series(result), "slots_in_use": in_use},
         timeline=serving_timeline(result) if timeline else None,
     )
+
+
+def _unused_notes(settings: Settings) -> tuple[str, ...]:
+    """What the configuration says of batching, which slots know nothing of."""
+    keys = ("max_num_seqs", "max_num_batched_tokens", "prefill")
+    stated = ", ".join(f"serving.{key}" for key in keys if f"serving.{key}" in settings.tree)
+    return (f"{stated}: for machines that take batches; here a request has a slot to itself",) if stated else ()
 
 
 def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, float]]:
