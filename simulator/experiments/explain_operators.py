@@ -151,7 +151,9 @@ def _changes(by_context: Sequence[tuple[int | None, str]], bound_ps: Mapping[str
         parts = [f"{constraint} up to context {context:,}" for context, constraint in runs[:-1]]
         return ", ".join(parts) + f", then {runs[-1][1]}"
     total = sum(bound_ps.values())
-    ranked = sorted(bound_ps.items(), key=lambda entry: -entry[1])
+    ranked = [entry for entry in sorted(bound_ps.items(), key=lambda entry: -entry[1]) if entry[1] >= 0.005 * total]
+    if len(ranked) < 2:
+        return ""
     return ", ".join(f"{constraint} for {time_ps / total:.0%} of its time" for constraint, time_ps in ranked)
 
 

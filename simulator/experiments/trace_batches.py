@@ -55,7 +55,7 @@ def serve_in_batches(settings: Settings, system: Any, requests: Requests, worklo
         metrics=metrics,
         breakdown={"energy_by_part_j": energy, "time_by_kind_s": _time_by_kind(result), **parts.breakdown},
         headlines=(headline, slo_words),
-        notes=(*served_notes(settings, result), *longest.notes),
+        notes=(*served_notes(settings, result), *(f"in the longest iteration: {note}" for note in longest.notes)),
         requests=result.table(),
         operators=parts.operators,
         key_metrics=KEY_METRICS,
