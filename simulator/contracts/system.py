@@ -165,7 +165,12 @@ class HasScopes(Protocol):
 
 @runtime_checkable
 class WritesPrograms(Protocol):
-    """A system whose pieces are command programs, which can be exported as a trace."""
+    """A system whose pieces are command programs of its `device`, which can be exported as a trace."""
+
+    @property
+    def device(self) -> Any:
+        """The device that runs them."""
+        ...
 
     def program(self, scope: str, context: int) -> Any:
         """The command program of a scope."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simulator.contracts.results import Scalar, Table
+from simulator.contracts.system import scopes_of
 from simulator.core.config import load_part
 from simulator.core.errors import ConfigError
 from simulator.core.registry import list_kinds, load_kind
@@ -80,7 +81,7 @@ def scopes() -> Table:
     """What `workload.scope` may be, by system."""
     rows: list[tuple[str, str]] = []
     for kind in list_kinds(_SYSTEMS):
-        named = getattr(load_kind(_SYSTEMS, kind), "scopes", ())
+        named = scopes_of(load_kind(_SYSTEMS, kind))
         rows += [(kind, scope) for scope in ("query", *named)]
     return Table(("system", "scope"), rows)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path as FilePath
+from typing import Any
 
 from simulator.contracts.results import RunRecord, Scalar
+from simulator.contracts.system import BatchesRequests, HoldsQueries, ServesRequests
 from simulator.core.config import ConfigTree, load_config, load_part
 from simulator.core.parameters import Parameter, count_kinds, parameters
 from simulator.core.paths import Path, format_path
 from simulator.core.registry import list_kinds, load_kind
+from simulator.experiments.llm_records import checked_room
 from simulator.experiments.replay import load_device
 from simulator.experiments.settings import Settings, load_settings
 
@@ -44,18 +47,23 @@ def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, .
     system = settings.system(workload.context_step)
     whole_query = workload.phase is None and workload.scope == "query"
     if whole_query:
-        n_queries, context = system.n_slots, workload.prompt_tokens + workload.output_tokens
+        n_queries, context = _in_flight(settings, system), workload.prompt_tokens + workload.output_tokens
     else:
         n_queries, context = workload.batch, workload.context or 1
-    asks = getattr(system, "check_capacity", None)
-    note = asks(n_queries, context) if asks else None
+    note = checked_room(system, n_queries, context)
     table: dict[str, Scalar] = {"queries in flight": n_queries, "positions of each": context}
-    room = getattr(system, "kv_room", None)
-    if room is not None:
-        table["positions with room"] = room.tokens
-        table["missing bytes"] = room.missing_bytes(n_queries, context)
+    if isinstance(system, ServesRequests):
+        table["positions with room"] = system.kv_room.tokens
+        table["missing bytes"] = system.kv_room.missing_bytes(n_queries, context)
     table["fits"] = "no" if note else "yes"
     return {"capacity": table}, (note,) if note else ()
+
+
+def _in_flight(settings: Settings, system: Any) -> int:
+    """Queries that run at a time: one a slot, a batch, or one where the system has neither."""
+    if isinstance(system, HoldsQueries):
+        return system.n_slots
+    return settings.workload.batch if isinstance(system, BatchesRequests) else 1
 
 
 def _record(tree: ConfigTree, name: str, breakdown: dict[str, dict[str, Scalar]], notes: Sequence[str]) -> RunRecord:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from simulator.contracts.system import ChecksCapacity
 from simulator.core.errors import ConfigError, ModelFault
 from simulator.core.spelling import did_you_mean
 from simulator.experiments.explain_operators import OperatorShare, operator_shares
 from simulator.experiments.explain_path import CriticalPart, critical_parts, path_in_words
-from simulator.experiments.explain_steps import Steps, checked_room, requests_steps, workload_steps
+from simulator.experiments.explain_steps import Steps, mean_decode_context, requests_steps, workload_steps
 from simulator.experiments.explain_subject import Subject, differing_metrics, edited_config, open_subject
+from simulator.experiments.llm_records import checked_room
 from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.sensitivity import Sensitivity, sensitivity_of
 from simulator.experiments.settings import Sets, Settings
@@ -64,20 +66,19 @@ def explain(
     if operator is not None:
         explained = _only(explained, operator)
     if sensitivity_frac is not None:
-        explained = replace(explained, sensitivity=sensitivity_of(subject.settings, sensitivity_frac, progress))
+        settings = typical_settings(subject)
+        explained = replace(explained, sensitivity=sensitivity_of(settings, sensitivity_frac, progress))
     return explained
 
 
 def explain_subject(subject: Subject) -> Explanation:
     """The explanation of an opened run or configuration, without sensitivity."""
     settings, stored = subject.settings, subject.stored
-    notes = []
     if stored is not None and subject.has_trace:
         steps = requests_steps(settings, stored.directory / "requests.csv")
-        notes.append("the tokens are those of requests.csv; queueing and waiting are not in the times below")
     else:
         steps = workload_steps(settings)
-    notes += _agreement(subject)
+    notes = [*steps.notes, *_agreement(subject)]
     critical = critical_parts(steps.steps)
     if sum(part.time_ps for part in critical) != steps.latency_ps:
         raise ModelFault("the parts of the critical path do not sum to the latency")
@@ -93,7 +94,7 @@ def explain_subject(subject: Subject) -> Explanation:
         what=steps.what,
         run_dir=str(stored.directory) if stored is not None else None,
         n_steps=n_steps,
-        n_in_flight=longest.n_slots,
+        n_in_flight=steps.n_in_batch or longest.n_slots,
         latency_ps=steps.latency_ps,
         interval_ps=sum(entry.n * entry.step.interval_ps for entry in steps.steps) / n_steps,
         operators=operator_shares(settings, steps.tokens, tokens_critical, tokens_ps),
@@ -102,6 +103,18 @@ def explain_subject(subject: Subject) -> Explanation:
         limits=tuple(_limits(settings, subject, steps)),
         notes=tuple(dict.fromkeys([*notes, *longest.notes])),
     )
+
+
+def typical_settings(subject: Subject) -> Settings:
+    """The settings whose typical step stands for a subject: of requests served in batches the mean decode step, else
+    its own settings."""
+    settings, stored = subject.settings, subject.stored
+    n_mean = stored.metrics.get("batch_sequences_mean") if stored is not None and subject.has_trace else None
+    if n_mean is None or stored is None:
+        return settings
+    context = mean_decode_context(stored.directory / "requests.csv")
+    update = {"phase": "decode", "batch": max(1, round(n_mean)), "context": context}
+    return replace(settings, workload=settings.workload.model_copy(update=update))
 
 
 def _workload_name(settings: Settings, subject: Subject) -> str:
@@ -134,21 +147,34 @@ def _limits(settings: Settings, subject: Subject, steps: Steps) -> list[str]:
             "resources, busy part of the latency: " + ", ".join(f"{name} {time / total:.1%}" for name, time in ranked)
         )
     step = steps.tokens[0].step
-    if step.n_slots > 1:
+    if steps.n_in_batch is None and step.n_slots > 1:
         n_tokens = sum(entry.n for entry in steps.tokens)
         interval_ps = sum(entry.n * entry.step.interval_ps for entry in steps.tokens) / n_tokens
         found.append(
             f"{step.n_slots} tokens are in flight, one in each stage: a full machine completes one every "
             f"{interval_ps / 1e6:,.1f} us"
         )
-    found += _room(settings, subject, step.n_slots)
+    found += _room(settings, subject, steps.n_in_batch or step.n_slots)
     if subject.stored is not None and subject.has_trace and not subject.changed:
         metrics = subject.stored.metrics
         offered, used = metrics.get("offered_load_frac"), metrics.get("slot_utilisation_frac")
         if offered is not None and used is not None:
             bound = "requests wait for free slots" if offered > 1 else "the slots suffice"
             found.append(f"offered load is {offered:.2f} of what the slots serve, {used:.0%} of them busy: {bound}")
+        found += _batching(metrics)
     return found
+
+
+def _batching(metrics: Mapping[str, int | float | None]) -> list[str]:
+    """How busy and how full an engine was that batches requests, from the metrics of its run; nothing of another."""
+    names = ("busy_frac", "batch_sequences_mean", "batch_sequences_max", "queue_length_mean")
+    busy, mean, most, waiting = (metrics.get(name) for name in names)
+    if busy is None or mean is None or most is None or waiting is None:
+        return []
+    return [
+        f"busy for {busy:.0%} of the time, with {mean:,.1f} sequences in the mean batch, {most:,.0f} in the fullest; "
+        f"{waiting:,.1f} requests wait in the mean"
+    ]
 
 
 def _room(settings: Settings, subject: Subject, n_slots: int) -> list[str]:
@@ -161,7 +187,7 @@ def _room(settings: Settings, subject: Subject, n_slots: int) -> list[str]:
         n, context = n_slots, workload.prompt_tokens + workload.output_tokens
     else:
         n, context = 1, workload.context or 1
-    if not hasattr(system, "check_capacity"):
+    if not isinstance(system, ChecksCapacity):
         return []
     note = checked_room(system, n, context)
     return ["capacity: " + (note or f"{n} queries of {context:,} positions fit")]

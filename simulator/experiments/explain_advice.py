@@ -74,6 +74,26 @@ ADVICE: Mapping[str, Advice] = {
         "memory delivers what it can",
         "more bandwidth, fewer bytes, or more reuse of each byte",
     ),
+    "memory bandwidth": Advice(
+        "memory delivers what it can",
+        "more bandwidth, fewer bytes (bits a weight or a value), or more sequences for each reading of the weights",
+        ("bandwidth", "gemm_frac", "attention_frac", "tensor_parallel"),
+    ),
+    "cache bandwidth": Advice(
+        "bytes that stay in the cache come as fast as it can",
+        "a faster cache, or kernels that are fused",
+        ("elementwise",),
+    ),
+    "launch latency": Advice(
+        "kernels start and end",
+        "fewer and larger kernels: fused ones, or a larger batch",
+        ("norm", "eager"),
+    ),
+    "power limit": Advice(
+        "the arithmetic units run at the clock that the board's power limit leaves",
+        "a higher limit, or less energy a byte and an operation",
+        ("board_limit", "pj_per_flop", "dram"),
+    ),
     "capacity": Advice(
         "there is no room for more",
         "more memory, shorter contexts, or fewer bits a value",

@@ -62,9 +62,9 @@ class _Tally:
     peak: dict[str, float] = field(default_factory=dict)
     unit: dict[str, str] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
-    by_context: list[tuple[int, str]] = field(default_factory=list)
+    by_context: list[tuple[int | None, str]] = field(default_factory=list)
 
-    def add(self, context: int, busy_ps: int, bound: Bound | None) -> None:
+    def add(self, context: int | None, busy_ps: int, bound: Bound | None) -> None:
         """Count a step in which the operator ran for `busy_ps`, weights included."""
         self.busy_ps += busy_ps
         if bound is None or not busy_ps:
@@ -136,21 +136,24 @@ def _share(settings: Settings, operator: str, tally: _Tally, critical_ps: int, l
     )
 
 
-def _changes(by_context: Sequence[tuple[int, str]], bound_ps: Mapping[str, int]) -> str:
+def _changes(by_context: Sequence[tuple[int | None, str]], bound_ps: Mapping[str, int]) -> str:
     """Which constraint binds up to which context, or for how much of the time, where it is not the same everywhere."""
     runs: list[tuple[int, str]] = []
-    for context, constraint in sorted(by_context):
+    at_one_context = [(context, constraint) for context, constraint in by_context if context is not None]
+    for context, constraint in sorted(at_one_context):
         if runs and runs[-1][1] == constraint:
             runs[-1] = (context, constraint)
         else:
             runs.append((context, constraint))
-    if len(runs) < 2:
+    if len(bound_ps) < 2:
         return ""
-    if len(runs) <= 3:
+    if len(at_one_context) == len(by_context) and len(runs) <= 3:
         parts = [f"{constraint} up to context {context:,}" for context, constraint in runs[:-1]]
         return ", ".join(parts) + f", then {runs[-1][1]}"
     total = sum(bound_ps.values())
-    ranked = sorted(bound_ps.items(), key=lambda entry: -entry[1])
+    ranked = [entry for entry in sorted(bound_ps.items(), key=lambda entry: -entry[1]) if entry[1] >= 0.005 * total]
+    if len(ranked) < 2:
+        return ""
     return ", ".join(f"{constraint} for {time_ps / total:.0%} of its time" for constraint, time_ps in ranked)
 
 

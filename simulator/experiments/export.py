@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from simulator.contracts.system import WritesPrograms, scopes_of
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.experiments.settings import Sets, load_settings
 from simulator.memory.aim_trace import aim_trace_lines
@@ -22,11 +23,11 @@ def export_trace(config: str | Path, sets: Sets = ()) -> Iterator[str]:
     """
     settings = load_settings(config, sets)
     system, scope = settings.system(), settings.workload.scope
-    if not hasattr(system, "program"):
+    if not isinstance(system, WritesPrograms):
         kind = settings.tree.get("system.kind")
         raise ConfigError(f"system `{kind}` has no command programs", where=settings.tree.position("system.kind"))
     context = settings.workload.context
-    if context is None and scope not in _WITHOUT_CONTEXT and scope in system.scopes:
+    if context is None and scope not in _WITHOUT_CONTEXT and scope in scopes_of(system):
         raise ConfigError(
             "a trace needs a context", where="workload.context", remedy="give --set workload.context=4096, say"
         )

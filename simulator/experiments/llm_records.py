@@ -64,7 +64,8 @@ def llm_record(
     is_mean = what in ("query", "token", "block") or len(weighted) > 1 or weighted[0][1] != 1.0
     parts = mean_breakdown(weighted, "token_" if is_mean else "", per=per)
     breakdown = dict(parts.breakdown)
-    breakdown.update(parts.longest.breakdown)
+    if per is None:  # else the longest step is one of many kinds
+        breakdown.update(parts.longest.breakdown)
     if comparison:
         breakdown["other_accounting"] = comparison
     workload = settings.workload
@@ -74,7 +75,8 @@ def llm_record(
         unused = "workload.context belongs to a step or a part; a query has none"
     elif what == "query" and per is None and (workload.context is not None or workload.batch != 1):
         unused = "workload.context and workload.batch belong to a step or a part; a query has neither"
-    told = (note, unused, settings.context_note(context), _in_words(comparison, metrics), *parts.longest.notes)
+    of_steps = parts.longest.notes if per is None else [f"in the longest step: {text}" for text in parts.longest.notes]
+    told = (note, unused, settings.context_note(context), _in_words(comparison, metrics), *of_steps)
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",

@@ -1,4 +1,4 @@
-"""Runs of a request trace on a system that serves queries in slots."""
+"""Runs of a request trace: on a system that holds queries in slots, or on one that takes batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, StepResult
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
+from simulator.contracts.system import BatchesRequests, TwoAccountings
 from simulator.core.errors import ConfigError
 from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.llm_steps import check_sampling
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import serving_timeline
-from simulator.serving.capacity import KvCapacity
+from simulator.experiments.trace_batches import serve_in_batches
+from simulator.experiments.trace_words import (
+    checked_server,
+    kv_capacity,
+    latency_distributions,
+    objective,
+    queue_series,
+    served_notes,
+    stream_in_words,
+)
 from simulator.serving.pipeline import serve
 from simulator.serving.requests import Requests
 from simulator.serving.results import ServingResult
@@ -24,7 +34,6 @@ from simulator.workload.requests import RequestTrace
 from simulator.workload.traces import TraceOptions, read_trace
 
 KEY_METRICS = ("throughput_tokens_per_s", "ttft_ms_p50", "e2e_ms_p50", "offered_load_frac", "energy_mj_per_token")
-_MS_PER_PS, _S_PER_PS = 1e-9, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,77 +64,74 @@ def load_trace(settings: Settings, request: TraceRequest) -> RequestTrace:
 
 
 def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = False) -> tuple[RunRecord, dict[str, str]]:
-    """Serve a trace; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
+    """Serve a trace; returns the record, with a timeline if that is asked for, and the trace's checksum by path.
+
+    Raises ConfigError for a workload that a trace contradicts and for a system that cannot serve, MappingError for a
+    request that can never fit, and what the system raises.
+    """
     trace = load_trace(settings, request)
     workload = settings.workload
-    if workload.phase is not None or workload.scope != "query" or workload.batch != 1:
+    system = settings.system(workload.context_step)
+    takes_batches = isinstance(system, BatchesRequests)
+    if workload.phase is not None or workload.scope != "query" or (workload.batch != 1 and not takes_batches):
         raise ConfigError(
             "a trace brings its own batches: workload.phase, workload.scope and workload.batch are not for it",
             where="--trace",
             remedy="leave them out, or leave out --trace",
         )
-    longest = int(np.max(trace.prompt_tokens + trace.output_tokens))
-    system = settings.system(workload.context_step)
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
-    capacity = KvCapacity(system.kv_room.tokens, system.kv_room.bytes_per_position, system.capacity)
+    checked_server(settings, system)
+    serve_all = serve_in_batches if takes_batches else _serve_in_slots
+    record = serve_all(settings, system, requests, f"{settings.model.name}-{Path(request.path).stem}", timeline)
+    record.notes = (*trace.notes, *record.notes)
+    return record, {str(trace.path): trace.checksum}
+
+
+def _serve_in_slots(settings: Settings, system: Any, requests: Requests, workload: str, timeline: bool) -> RunRecord:
+    """The record of requests that hold a slot of a pipeline each."""
+    capacity = kv_capacity(system)
     capacity.check(requests)
-    check_sampling(longest, workload.context_step)
+    check_sampling(int(requests.total_tokens.max()), settings.workload.context_step)
     result = serve(
         system,
         requests,
-        policy=system.accounting.slot_policy,
+        policy=system.accounting.slot_policy if isinstance(system, TwoAccountings) else "independent",
         capacity=capacity,
         idle_power_w=system.idle_power_w,
         n_slots=system.n_slots,
     )
-    metrics = dict(result.metrics())
-    slo = settings.serving
-    goodput = result.goodput(ttft_ms=slo.slo_ttft_ps / 1e9, tpot_ms=slo.slo_tpot_ps / 1e9)
-    metrics["goodput_requests_per_s"] = goodput.requests_per_s
-    metrics["slo_met_frac"] = goodput.fraction
-    metrics["slot_utilisation_frac"] = result.slot_utilisation_frac
-    metrics["throughput_tokens_per_s"] = result.n_tokens / (result.makespan_ps / 1e12)
+    slo_metrics, slo_words = objective(settings, result)
+    metrics = {**result.metrics(), **slo_metrics}
     offered = metrics.get("offered_load_frac", float("inf"))
     load = f"offered load is {offered:.2f} of what" if np.isfinite(offered) else "all requests arrive at once, and"
     headline = (
-        f"{load} {system.n_slots} slots serve"
-        f" ({len(requests):,} requests over {result.arrival_span_ps / 1e12:,.0f} s"
-        f"{f', {trace.offered_qps:.3g}/s' if trace.offered_qps else ''}); served load is {result.served_load_frac:.2f},"
-        f" finished after {result.makespan_ps / 1e12:,.0f} s"
-    )
-    detail = (
-        f"SLO (first token within {slo.slo_ttft_ps / 1e12:g} s, then {slo.slo_tpot_ps / 1e9:g} ms a token): met by "
-        f"{goodput.fraction:.1%}, goodput {goodput.requests_per_s:.3g} requests/s"
+        f"{load} {system.n_slots} slots serve ({stream_in_words(result)}); served load is "
+        f"{result.served_load_frac:.2f}, finished after {result.makespan_ps / 1e12:,.0f} s"
     )
     energy: dict[str, Scalar] = {"tokens": float(result.tokens_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
     parts = mean_breakdown(_token_steps(system, result), "token_", dynamic_only=True)
-    record = RunRecord(
+    in_use = Series.of("time_s", *result.in_service(), scale_x=1e-12, stepped=True)
+    return RunRecord(
         system=str(settings.tree.get("system.kind")),
-        workload=f"{settings.model.name}-{Path(request.path).stem}",
+        workload=workload,
         metrics=metrics,
         breakdown={"energy_by_part_j": energy, **parts.breakdown},
-        headlines=(headline, detail),
-        notes=tuple(trace.notes) + _notes(settings, result),
+        headlines=(headline, slo_words),
+        notes=(*served_notes(settings, result), *_unused_notes(settings)),
         requests=result.table(),
         operators=parts.operators,
         key_metrics=KEY_METRICS,
-        distributions=_distributions(result),
-        series=_series(result),
+        distributions=latency_distributions(result),
+        series={"queue_length_requests": queue_series(result), "slots_in_use": in_use},
         timeline=serving_timeline(result) if timeline else None,
     )
-    return record, {str(trace.path): trace.checksum}
 
 
-def _notes(settings: Settings, result: ServingResult) -> tuple[str, ...]:
-    """What a reader must know of a trace that asks for more than the machine or the model has."""
-    notes = [settings.context_note(int(result.requests.total_tokens.max()))]
-    kv = result.kv
-    if kv is not None and kv.overshoot_tokens:
-        notes.append(
-            f"requests in flight held up to {kv.peak_tokens:,} positions where {kv.capacity_tokens:,} fit: "
-            f"{kv.overshoot_bytes:,} bytes missing on the fullest device; the run goes on as if they fitted"
-        )
-    return tuple(note for note in notes if note)
+def _unused_notes(settings: Settings) -> tuple[str, ...]:
+    """What the configuration says of batching, which slots know nothing of."""
+    keys = ("max_num_seqs", "max_num_batched_tokens", "prefill")
+    stated = ", ".join(f"serving.{key}" for key in keys if f"serving.{key}" in settings.tree)
+    return (f"{stated}: for machines that take batches; here a request has a slot to itself",) if stated else ()
 
 
 def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, float]]:
@@ -139,21 +145,3 @@ def _token_steps(system: Any, result: ServingResult) -> list[tuple[StepResult, f
         batches.setdefault(key, batch)
         tokens[key] = tokens.get(key, 0.0) + n
     return [(system.step(batches[key]), n) for key, n in tokens.items()]
-
-
-def _distributions(result: ServingResult) -> dict[str, Distribution]:
-    """Latencies in ms: over requests, and over tokens where they are times between tokens."""
-    samples = {"ttft": result.ttft_ps, "tpot": result.tpot_ps, "e2e": result.e2e_ps, "queueing": result.queueing_ps}
-    found = {f"{name}_ms": Distribution.of(times, scale=_MS_PER_PS) for name, times in samples.items()}
-    found["tbt_ms"] = Distribution.of(result.token_gaps.values, result.token_gaps.counts, scale=_MS_PER_PS)
-    order = ("ttft_ms", "e2e_ms", "queueing_ms", "tpot_ms", "tbt_ms")
-    return {name: found[name] for name in order if len(found[name].values)}
-
-
-def _series(result: ServingResult) -> dict[str, Series]:
-    """Waiting requests and slots in use over time."""
-    levels = {"queue_length_requests": result.queue_lengths(), "slots_in_use": result.in_service()}
-    return {
-        name: Series.of("time_s", times, level, scale_x=_S_PER_PS, stepped=True)
-        for name, (times, level) in levels.items()
-    }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.contracts.results import StepResult
+from simulator.contracts.system import AdoptsTimings, scopes_of
 from simulator.core.binding import bind
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.experiments.explain_steps import typical_step
@@ -131,14 +132,14 @@ class _Lender:
 
     def __init__(self, system_class: Any) -> None:
         self.system_class = system_class
-        self.scopes = getattr(system_class, "scopes", ())
+        self.scopes = scopes_of(system_class)
         self.first: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
         system = self.system_class(*arguments)
         if self.first is None:
             self.first = system
-        elif hasattr(system, "adopt"):
+        elif isinstance(system, AdoptsTimings):
             system.adopt(self.first)
         return system
 

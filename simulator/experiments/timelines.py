@@ -1,4 +1,4 @@
-"""Timelines of runs: a step's tasks on their resources, a query's sampled tokens, a trace's requests in their slots."""
+"""Timelines of runs: a step's tasks on resources, a query's sampled tokens, a trace's requests in slots or batches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ import numpy as np
 from simulator.contracts.results import StepResult
 from simulator.contracts.tasks import NO_COPY, TaskColumns
 from simulator.contracts.timeline import Timeline, TimelineDraft
+from simulator.serving.batching_results import BatchingResult
 from simulator.serving.results import ServingResult
+from simulator.serving.served import Served
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MAX_ITERATIONS = 1 << 18
+"""Iterations that have a slice each."""
 
 MAX_QUEUE_TRACKS = 128
 """Requests that wait beside this many others have no track of their own; the counter of the queue counts them all."""
@@ -81,20 +86,57 @@ def serving_timeline(result: ServingResult) -> Timeline:
     draft.add_counter("requests", "waiting", "requests", *result.queue_lengths())
     draft.add_counter("requests", "slots in use", "slots", *result.in_service())
     names = draft.names(f"request {request}" for request in requests.ids.tolist())
-    told = {"prompt_tokens": requests.prompt_tokens, "output_tokens": requests.output_tokens, "id": requests.ids}
+    _add_waiting(draft, result, names)
+    slots = np.array([draft.track("slots", f"slot {n}") for n in range(result.n_slots)], np.int32)[result.slot]
+    _add_requests(draft, result, names, slots)
+    return draft.timeline()
+
+
+def batching_timeline(result: BatchingResult) -> Timeline:
+    """Requests in batches over time: counters, the iterations, each request in a lane with prefill and decode inside.
+
+    Iterations beyond `MAX_ITERATIONS` have no slice of their own; the counter of their tokens has them all.
+    """
+    draft = TimelineDraft()
+    requests, iterations = result.requests, result.iterations
+    draft.add_counter("requests", "waiting", "requests", *result.queue_lengths())
+    draft.add_counter("requests", "running", "requests", *result.in_service())
+    draft.add_counter("engine", "batch tokens", "tokens", *iterations.tokens_over_time())
+    shown = slice(0, MAX_ITERATIONS)
+    kinds = draft.names(["prompts", "decodes", "prompts and decodes"])
+    kind = (iterations.n_prompts > 0) + 2 * (iterations.n_decodes > 0) - 1
+    held = {"decodes": iterations.n_decodes, "prompts": iterations.n_prompts, "tokens": iterations.n_tokens}
+    draft.add(
+        draft.track("engine", "iterations"), kinds[kind[shown]], iterations.start_ps[shown], iterations.end_ps[shown],
+        {name: column[shown] for name, column in held.items()},
+    )  # fmt: skip
+    names = draft.names(f"request {request}" for request in requests.ids.tolist())
+    _add_waiting(draft, result, names)
+    lane = _lanes(result.start_ps, result.finish_ps, int(result.in_service()[1].max()))
+    tracks = np.array([draft.track("running", f"lane {n}") for n in range(int(lane.max()) + 1)], np.int32)[lane]
+    _add_requests(draft, result, names, tracks)
+    return draft.timeline()
+
+
+def _add_waiting(draft: TimelineDraft, result: Served, names: NDArray[np.int32]) -> None:
+    """Requests that wait, in as few tracks as hold them."""
+    arrival_ps = result.requests.arrival_ps
     waits = np.flatnonzero(result.queueing_ps > 0)
-    lane = _lanes(requests.arrival_ps[waits], result.start_ps[waits], MAX_QUEUE_TRACKS)
+    lane = _lanes(arrival_ps[waits], result.start_ps[waits], MAX_QUEUE_TRACKS)
     shown = waits[lane >= 0]
     lanes = np.array([draft.track("queue", f"waiting {n}") for n in range(int(lane.max(initial=-1)) + 1)], np.int32)
-    draft.add(lanes[lane[lane >= 0]], names[shown], requests.arrival_ps[shown], result.start_ps[shown])
-    slots = np.array([draft.track("slots", f"slot {n}") for n in range(result.n_slots)], np.int32)[result.slot]
+    draft.add(lanes[lane[lane >= 0]], names[shown], arrival_ps[shown], result.start_ps[shown])
+
+
+def _add_requests(draft: TimelineDraft, result: Served, names: NDArray[np.int32], tracks: NDArray[np.int32]) -> None:
+    """Each request on its track, from when it left the queue, with prefill and decode inside."""
+    requests = result.requests
+    told = {"prompt_tokens": requests.prompt_tokens, "output_tokens": requests.output_tokens, "id": requests.ids}
     prefill, decode = draft.names(["prefill", "decode"])
-    queueing_ps = {"queueing_ps": result.queueing_ps}
-    draft.add(slots, names, result.start_ps, result.finish_ps, {**told, **queueing_ps})
-    draft.add(slots, prefill, result.start_ps, result.first_token_ps)
+    draft.add(tracks, names, result.start_ps, result.finish_ps, {**told, "queueing_ps": result.queueing_ps})
+    draft.add(tracks, prefill, result.start_ps, result.first_token_ps)
     several = np.flatnonzero(result.finish_ps > result.first_token_ps)
-    draft.add(slots[several], decode, result.first_token_ps[several], result.finish_ps[several])
-    return draft.timeline()
+    draft.add(tracks[several], decode, result.first_token_ps[several], result.finish_ps[several])
 
 
 def _add_layers(

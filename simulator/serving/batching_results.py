@@ -124,12 +124,13 @@ class BatchingResult(Served):
     def own_metrics(self) -> dict[str, int | float]:
         """How many iterations there were and how full they were."""
         iterations = self.iterations
-        n = len(iterations)
+        n, took_ps = len(iterations), iterations.end_ps - iterations.start_ps
         return {
             "busy_frac": self.busy_frac,
             "n_iterations": n,
             "n_distinct_steps": len(self.costs.latency_ps),
-            "iteration_ms_mean": total_ps(iterations.end_ps - iterations.start_ps) / n * 1e-9,
+            "iteration_ms_mean": total_ps(took_ps) / n * 1e-9,
+            "iteration_ms_max": int(took_ps.max()) * 1e-9,
             "batch_sequences_mean": float(iterations.n_sequences.mean()),
             "batch_sequences_max": int(iterations.n_sequences.max()),
             "batch_tokens_mean": float(iterations.n_tokens.mean()),

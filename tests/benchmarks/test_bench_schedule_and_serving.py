@@ -15,8 +15,11 @@ import pytest
 
 from simulator.contracts.tasks import TaskGraph
 from simulator.devices.scheduling import schedule
-from simulator.experiments.llm_trace import TraceRequest, run_trace
+from simulator.experiments.llm_trace import TraceRequest, load_trace, run_trace
 from simulator.experiments.settings import load_settings
+from simulator.experiments.trace_batches import batched
+from simulator.serving.costs import BatchCosts
+from simulator.serving.requests import Requests
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = REPO_ROOT / "hw_configs"
@@ -77,6 +80,29 @@ def test_serving_the_azure_trace(config: str, shared_dir: Path) -> None:
     print()
     line(f"19,366 Azure requests, {config} ({policy}), tokens timed on the way", first_s, "CPU-s", "<= 10")
     assert record.metrics["n_requests"] == 19_366
+
+
+@pytest.mark.parametrize("qps", [6.0, 12.0])
+def test_batching_the_azure_trace(qps: float, shared_dir: Path) -> None:
+    """At 6 requests/s batches are small and iterations many, at 12 it is the other way round."""
+    trace = shared_dir / "traces/serving/azure2023/AzureLLMInferenceTrace_conv.csv"
+    settings = load_settings(CONFIGS / "gpu_h200.yaml")
+    system, requests = settings.system(settings.workload.context_step), TraceRequest(str(trace), qps=qps)
+    arrived = load_trace(settings, requests)
+    columns = Requests.of(arrived.arrival_ps, arrived.prompt_tokens, arrived.output_tokens, arrived.ids)
+    begun = time.process_time()
+    result = batched(settings, system, columns)
+    whole_s = time.process_time() - begun
+    n, n_distinct = len(result.iterations), len(result.costs.batches)
+    costs = BatchCosts(settings.system(settings.workload.context_step))
+    begun = time.process_time()
+    for batch in result.costs.batches:
+        costs.number(batch)
+    steps_s = time.process_time() - begun
+    print()
+    line(f"19,366 Azure requests at {qps:g}/s in batches, {n:,} iterations", whole_s, "CPU-s", "<= 60")
+    line(f"  of that {n_distinct:,} distinct steps, each", steps_s / n_distinct * 1e3, "ms CPU", "<= 1")
+    line("  the rest, an iteration", (whole_s - steps_s) / n * 1e6, "us CPU", "none")
 
 
 def child_cpu_s(*command: str, n: int) -> float:

@@ -9,30 +9,13 @@ from pathlib import Path
 
 import pytest
 
-DIST_INFO = "roofline-1.dist-info"
-
-
-def fenced(text: str, language: str) -> str:
-    """The only block of a language."""
-    (block,) = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-    return block
+from tests.roofline_page import fenced, install
 
 
 @pytest.fixture
 def package(repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page's files in a folder that stands on the path as an installed package does."""
-    page = (repo_root / "docs" / "add_a_system.md").read_text(encoding="utf-8")
-    (tmp_path / "roofline.py").write_text(fenced(page, "python"), encoding="utf-8")
-    (tmp_path / "roofline.yaml").write_text(fenced(page, "yaml"), encoding="utf-8")
-    entry = re.search(r'^\[project\.entry-points\."(.+)"\]\n(.+)$', fenced(page, "toml"), flags=re.MULTILINE)
-    assert entry is not None
-    (tmp_path / DIST_INFO).mkdir()
-    (tmp_path / DIST_INFO / "METADATA").write_text("Metadata-Version: 2.1\nName: roofline\nVersion: 1\n")
-    entry_text = f"[{entry[1]}]\n{entry[2].replace(chr(34), '')}\n"
-    (tmp_path / DIST_INFO / "entry_points.txt").write_text(entry_text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return install(repo_root, tmp_path, monkeypatch)
 
 
 def test_it_is_short(repo_root: Path) -> None:
@@ -43,8 +26,11 @@ def test_it_is_short(repo_root: Path) -> None:
 
 def test_every_command_of_the_page(package: Path, sim, repo_root: Path) -> None:
     page = (repo_root / "docs" / "add_a_system.md").read_text(encoding="utf-8")
+    (package / "traces").symlink_to(repo_root / "traces")
     commands = [line for line in fenced(page, "text").splitlines() if line]
     assert len(commands) == 4
+    commands[3:3] = re.findall(r"^    (sim .*)$", page, flags=re.MULTILINE)
+    assert len(commands) == 6
     for command in commands:
         outcome = sim(*shlex.split(command)[1:])
         assert (outcome.code, outcome.err) == (0, ""), command
@@ -66,9 +52,10 @@ def test_its_numbers(package: Path, sim) -> None:
 
 
 def test_its_errors(package: Path, sim) -> None:
-    outcome = sim("run", "roofline.yaml", "--set", "system.capacity=8 GiB")
-    assert outcome.code == 4
-    assert "shrink the batch" in outcome.err
+    for sets, remedy in (("system.capacity=8 GiB", "a smaller model"), ("workload.batch=512", "shrink the batch")):
+        outcome = sim("run", "roofline.yaml", "--set", sets)
+        assert outcome.code == 4
+        assert remedy in outcome.err
     outcome = sim("run", "roofline.yaml", "--set", "system.memroy=1 GB/s")
     assert outcome.code == 2
     assert "memory" in outcome.err

@@ -88,7 +88,7 @@ def test_every_number_appears_once_and_most_influence_comes_first(found: Sensiti
 def test_lent_timings_change_nothing(found: Sensitivity, monkeypatch: pytest.MonkeyPatch) -> None:
     from simulator.systems.cent import Cent
 
-    monkeypatch.delattr(Cent, "adopt")
+    monkeypatch.setattr(Cent, "adopt", lambda self, other: None)
     assert sensitivity_of(load_settings(CONFIG, TOKEN), 0.1) == found
 
 
