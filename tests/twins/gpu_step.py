@@ -31,7 +31,8 @@ class Launch:
     count: int = 1
 
     def seconds(self, ratio: float) -> float:
-        return self.latency_s + max(self.memory_s, self.compute_s / ratio)
+        """Latency, and the larger of two roofs, rounded off where they meet."""
+        return self.latency_s + (self.memory_s**4 + (self.compute_s / ratio) ** 4) ** 0.25
 
 
 @dataclass(frozen=True)
