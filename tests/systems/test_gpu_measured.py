@@ -74,7 +74,9 @@ def errors() -> dict[str, list[float]]:
 
 def test_whole_steps_take_the_measured_time(errors: dict[str, list[float]]) -> None:
     times = errors["step_time_ms"]
-    print(f"\n{len(times)} steps: time {np.mean(times):.1f} % mean, {np.percentile(times, 95):.1f} p95, {max(times):.1f} max")
+    print(
+        f"\n{len(times)} steps: time {np.mean(times):.1f} % mean, {np.percentile(times, 95):.1f} p95, {max(times):.1f} max"
+    )
     assert len(times) >= 15
     assert np.mean(times) <= 4
     assert np.percentile(times, 95) <= 9
@@ -83,7 +85,9 @@ def test_whole_steps_take_the_measured_time(errors: dict[str, list[float]]) -> N
 
 def test_whole_steps_take_the_measured_power(errors: dict[str, list[float]]) -> None:
     powers = errors["power_w"]
-    print(f"\n{len(powers)} steps: power {np.mean(powers):.1f} % mean, {np.percentile(powers, 95):.1f} p95, {max(powers):.1f} max")
+    print(
+        f"\n{len(powers)} steps: power {np.mean(powers):.1f} % mean, {np.percentile(powers, 95):.1f} p95, {max(powers):.1f} max"
+    )
     assert np.mean(powers) <= 4
     assert np.percentile(powers, 95) <= 8
 
@@ -104,7 +108,9 @@ def test_collectives_take_the_measured_time() -> None:
 def test_the_kernel_choice_is_what_the_measured_steps_show() -> None:
     """Llama-2-7B at batch 32: a split kernel would be 40 % too fast."""
     config = REPO_ROOT / "hw_configs" / "gpu_h200.yaml"
-    one = next(one for one in measured_steps() if (one.sets["workload.batch"], one.sets["workload.context"]) == (32, 4096))
+    one = next(
+        one for one in measured_steps() if (one.sets["workload.batch"], one.sets["workload.context"]) == (32, 4096)
+    )
     split = simulator.run(config, {**one.sets, "system.attention_kernel": "split_kv"}).metrics["step_time_ms"]
     assert split < 0.75 * one.time_ms
 
