@@ -118,6 +118,7 @@ class GpuCollectives:
         if algorithm is None:
             raise ConfigError(
                 f"the collectives' part names no algorithm for {kind}",
+                where="system.device.collectives.algorithms",
                 remedy=f"add `{kind}: ring` below `algorithms`, say",
             )
         protocol = self._protocol(self.protocol(kind, n_bytes))

@@ -149,7 +149,11 @@ class GpuConfig(_Section):
         if "bf16" not in self.formats and "fp16" not in self.formats:
             raise ValueError("the GPU has neither a format `bf16` nor `fp16`: attention runs in one of them")
         if self.energies.active_mw >= self.board_limit_mw:
-            raise ValueError("the power while kernels run leaves nothing of the board's limit")
+            active_w, limit_w = self.energies.active_mw / 1e3, self.board_limit_mw / 1e3
+            raise ValueError(
+                f"`energies.active`, {active_w:g} W, leaves nothing of `board_limit`, {limit_w:g} W: lower the one, or "
+                "raise the other"
+            )
         return self
 
     @property

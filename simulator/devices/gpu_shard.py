@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simulator.core.errors import ConfigError, MappingError
+from simulator.core.spelling import did_you_mean
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import BF16_BYTES, DecodeKernel, GpuKernels, Heads, Kernel, PrefillKernel, Rows
 from simulator.workload.batch import Batch
@@ -66,7 +67,7 @@ class GpuShard:
         self.model = model
         self.n_ranks = n_ranks
         self.kernels = GpuKernels(config)
-        self.number_format = number_format or format_of(config, model)
+        self.number_format = format_of(config, model) if number_format is None else _known(config, number_format)
         self.attention_kernel = attention_kernel
         self.prefill_kernel = prefill_kernel
         self.is_fused = elementwise == "fused"
@@ -193,11 +194,24 @@ def format_of(config: GpuConfig, model: ModelSpec) -> str:
         if (form.weight_bits, form.act_bits) == (model.weight_bits, model.act_bits):
             return name
     have = ", ".join(f"{name} ({form.weight_bits:g} x {form.act_bits})" for name, form in config.formats.items())
+    with_them = [form.act_bits for form in config.formats.values() if form.weight_bits == model.weight_bits]
+    too = f"; set workload.overrides.act_bits={with_them[0]} too" if with_them else ""
     raise ConfigError(
         f"{config.name} multiplies no {model.weight_bits}-bit weights by {model.act_bits}-bit activations",
         where="workload.overrides.weight_bits",
-        remedy=f"its formats are: {have}",
+        remedy=f"its formats are: {have}{too}",
     )
+
+
+def _known(config: GpuConfig, name: str) -> str:
+    """The name of a number format that the part has."""
+    if name not in config.formats:
+        raise ConfigError(
+            f"{config.name} has no number format {name!r}",
+            where="system.number_format",
+            remedy=did_you_mean(name, config.formats),
+        )
+    return name
 
 
 def _check_heads(model: ModelSpec, n_ranks: int) -> None:

@@ -165,7 +165,7 @@ class Gpu:
         )
         if self.capacity == "enforce":
             remedy = "use a smaller batch or context, more GPUs, or set system.capacity=report"
-            raise MappingError(text, remedy=remedy, missing_bytes=missing)
+            raise MappingError(text, where="workload.batch", remedy=remedy, missing_bytes=missing)
         return text + "; the run goes on as if they fitted (system.capacity: report)"
 
     def step_key(self, batch: Batch) -> Hashable:
