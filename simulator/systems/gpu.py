@@ -252,15 +252,20 @@ class Gpu:
         return replace(layout, duration_ps=durations[layout.duration_ps])
 
     def _laid(self, stages: list[list[list[Entry]]], has_floor: bool) -> TaskGraph:
-        """The graph of a step, each task as long as the number of its entry."""
+        """The graph of a step, each task as long as the number of its entry.
+
+        A stage finishes one micro-batch before it begins the next: taken in turns kernel by kernel, all of them would
+        leave a stage together, and no two stages would ever work at once.
+        """
         graph, number = TaskGraph(), 0
         handed_on: list[tuple[int, ...]] = [()] * len(stages[0])
         for stage, micro in enumerate(stages):
-            gpu = "gpu" if self.n_stages == 1 else f"gpu {stage}"
+            gpu, links = ("gpu", "nvlink") if self.n_stages == 1 else (f"gpu {stage}", f"nvlink {stage}")
+            done: tuple[int, ...] = ()
             for which, entries in enumerate(micro):
-                after, layer = handed_on[which], TaskGraph()
+                after, layer = (*handed_on[which], *done), TaskGraph()
                 for index, entry in enumerate(entries):
-                    resource = gpu if entry.exchange is None else "nvlink"
+                    resource = gpu if entry.exchange is None else links
                     if entry.place != "layer":
                         after = (graph.add(entry.name, resource, number, after),)
                     else:
@@ -268,6 +273,8 @@ class Gpu:
                         if index + 1 == len(entries) or entries[index + 1].place != "layer":
                             ends = (len(layer) - 1,)
                             after = graph.add_repeated(layer, entry.count, entries=(0,), exits=ends, after=after)
+                    if entry.exchange is None or entry.exchange.kind != "send":
+                        done = after
                     number += 1
                 handed_on[which] = after
         if has_floor:
