@@ -63,8 +63,8 @@ class Bandwidths(_Section):
 
 
 class ElementRates(_Section):
-    """Elements per second that kernels reach which memory does not bound: softmax rows, and element-wise kernels whose
-    input is half of a wider matrix (gate and up projection as one product), in billions."""
+    """Elements per second and multiprocessor, in billions, of kernels that memory does not bound: softmax rows, and
+    element-wise kernels whose input is half of a wider matrix (gate and up projection as one product)."""
 
     softmax_gelem_per_s: PositiveFloat
     strided_gelem_per_s: PositiveFloat

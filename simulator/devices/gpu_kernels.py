@@ -144,9 +144,9 @@ class GpuKernels:
             latency_ps, compute_ps, flops = self._padded_tiles(heads, rows)
         elif kernel == "matmul":
             memory_ps = n_bytes / (config.bandwidths.bmm_frac * self._bytes_per_ps)
-            # The scores' traffic is within what the softmax takes: 1e9 elements a second are 1e-3 a ps.
+            # The scores' traffic is within what the softmax takes.
             latency_ps = config.launches.attention_bmm_ps
-            memory_ps += heads.n * pairs / (config.elements.softmax_gelem_per_s * 1e-3)
+            memory_ps += heads.n * pairs / self._elements_per_ps(config.elements.softmax_gelem_per_s)
         return self._attention("attention_decode", latency_ps, memory_ps, compute_ps, n_bytes, flops)
 
     def _padded_tiles(self, heads: Heads, rows: Sequence[Rows]) -> tuple[float, float, float]:
@@ -209,7 +209,7 @@ class GpuKernels:
         kernel = self._streamed(
             "elementwise", self.config.launches.elementwise_ps, n_bytes, self.config.bandwidths.elementwise_frac
         )
-        strided_ps = strided_elements / (self.config.elements.strided_gelem_per_s * 1e-3)
+        strided_ps = strided_elements / self._elements_per_ps(self.config.elements.strided_gelem_per_s)
         return replace(kernel, memory_ps=strided_ps) if strided_ps > kernel.memory_ps else kernel
 
     def norm(self, rows: int, width: int) -> Kernel:
@@ -224,6 +224,10 @@ class GpuKernels:
         frac = bandwidths.copy_frac if writes else bandwidths.attention_frac
         memory_ps = n_bytes / (frac * self._bytes_per_ps)
         return Kernel("copy" if writes else "read", latency_ps, memory_ps, 0.0, n_bytes, 0.0, 0.0)
+
+    def _elements_per_ps(self, gelem_per_s: float) -> float:
+        """Elements per ps of all multiprocessors: 1e9 a second are 1e-3 a ps."""
+        return gelem_per_s * self.config.n_sms * 1e-3
 
     def _streamed(self, kind: str, latency_ps: float, n_bytes: float, frac: float) -> Kernel:
         in_cache = n_bytes <= self._resident_bytes
