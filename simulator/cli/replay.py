@@ -28,7 +28,8 @@ def replay(
 ) -> None:
     """Replay a raw trace on one part.
 
-    A DRAM takes loads and stores, vectors of coordinates, CSV, or synthetic traffic; an AiM device its instructions.
+    A DRAM takes loads and stores, vectors of coordinates, CSV, or synthetic traffic; an AiM device its instructions; a
+    fabric transfers; a GPU a CSV of kernels, predicted row by row.
     """
     from simulator.report.printing import show_run
 

@@ -155,7 +155,7 @@ class RunRecord:
     name; `headlines` are the sentences printed first, `notes` what a reader must know (assumed parameters, missing
     bytes). `distributions` and `series` are what plots show, by name with unit. `error_bars` is the least and the
     largest value of a metric over the stated ranges of parameters, `ranges` what each of them does. `timeline` is
-    there when it was asked for.
+    there when it was asked for. `tables` are written as they are, each as `<name>.csv`.
     """
 
     system: str
@@ -173,3 +173,4 @@ class RunRecord:
     error_bars: dict[str, tuple[float, float]] = field(default_factory=dict)
     ranges: Table | None = None
     timeline: Timeline | None = None
+    tables: dict[str, Table] = field(default_factory=dict, repr=False)

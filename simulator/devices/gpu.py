@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.contracts.results import Bound
+from simulator.contracts.results import Bound, RunRecord
 from simulator.core.errors import ConfigError
 from simulator.devices.gpu_collectives import GpuCollectives
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_host_link import HostLink
 from simulator.devices.gpu_kernels import GpuKernels, Kernel
+from simulator.devices.gpu_replay import replay_kernels
 from simulator.kernels.gpu_power import clock_ratios, kernel_times
 
 if TYPE_CHECKING:
@@ -59,6 +61,15 @@ class Gpu:
         )  # fmt: skip
         kernel_times(offsets, latency_ps, memory_ps, compute_ps, ratios, time_ps)
         return Work(time_ps, ratios)
+
+    def replay(self, trace: str | Path, seed: int) -> RunRecord:
+        """Predict the kernels of a CSV file (`gpu_kernel_rows` says its columns), a row each, and hold them against
+        what was measured.
+
+        `seed` is unused: nothing here is random.
+        """
+        del seed
+        return replay_kernels(self, str(trace))
 
     def dynamic_pj(self, kernel: Kernel, ratio: float) -> tuple[float, float]:
         """Energy of one run's memory traffic, and of its arithmetic at a clock ratio."""

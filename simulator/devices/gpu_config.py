@@ -121,6 +121,13 @@ class Energies(_Section):
     pj_per_flop: NonNegativeFloat
 
 
+class ReplayChoices(_Section):
+    """What a file of kernels ran where its `backend` column does not say."""
+
+    decode_kernel: Literal["split_kv", "fa2", "matmul"] = "split_kv"
+    prefill_kernel: Literal["cudnn", "fa2"] = "cudnn"
+
+
 class GpuConfig(_Section):
     """A part of kind `gpu`."""
 
@@ -143,6 +150,7 @@ class GpuConfig(_Section):
     fabric: LinkTopology.Config | None = None
     collectives: CollectiveSoftware | None = None
     host_link: HostLink.Config | None = None
+    replay: ReplayChoices = ReplayChoices()
 
     @model_validator(mode="after")
     def _consistent(self) -> GpuConfig:

@@ -104,9 +104,10 @@ def write_run(
         "config.yaml": inputs.config_yaml,
         "summary.json": json_text(summary_object(record, target.name)),
     }
-    for name, table in (("operators.csv", record.operators), ("requests.csv", record.requests)):
+    tables = {"operators": record.operators, "requests": record.requests, **record.tables}
+    for name, table in tables.items():
         if table is not None:
-            texts[name] = csv_text(table)
+            texts[f"{name}.csv"] = csv_text(table)
     if report:
         from simulator.report.html import report_html
 

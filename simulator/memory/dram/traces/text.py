@@ -56,7 +56,7 @@ class TraceText:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        self.content = _content(Path(path))
+        self.content = file_content(path)
         if not self.content.strip():
             raise WorkloadError("the trace is empty", where=self.name, remedy="write one request a line, e.g. LD 0x40")
 
@@ -157,9 +157,10 @@ def _lines(content: bytes, start: int) -> Sequence[tuple[int, bytes]]:
     return found
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: str | Path) -> bytes:
+    """The bytes of a file, decompressed where it is gzip or zstd. Raises WorkloadError where it cannot be read."""
     try:
-        content = path.read_bytes()
+        content = Path(path).read_bytes()
         if content.startswith(_GZIP):
             return gzip.decompress(content)
         if content.startswith(_ZSTD):
@@ -169,13 +170,11 @@ def _content(path: Path) -> bytes:
                 return bytes(stream.read())
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise WorkloadError(
-            f"cannot decompress the trace: {error}",
+            f"cannot decompress the file: {error}",
             where=str(path),
             remedy="compress it again, or give it as plain text",
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise WorkloadError(
-            f"cannot read the trace: {reason}", where=str(path), remedy="name a readable file"
-        ) from None
+        raise WorkloadError(f"cannot read the file: {reason}", where=str(path), remedy="name a readable file") from None
     return content
