@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.devices.gpu_kernels import Heads, Rows
+from simulator.devices.gpu_kernels import Heads, Kernel, Rows
 from simulator.workload.batch import Sequence
 from simulator.workload.operator_kinds import attended_pairs, attended_positions
 from tests.twins.gpu_step import keys_of_rows, tiles_of
@@ -124,21 +123,32 @@ def test_a_decode_takes_longer_with_more_sequences_positions_and_bits(sizes: Hea
     assert time_ps(dataclasses.replace(sizes, kv_bits=2 * sizes.kv_bits), one) >= least
 
 
-def test_fa2_leaves_the_keys_unsplit_once_heads_fill_the_chip() -> None:
-    def of(batch: int) -> float:
-        return H200.kernels.attention_decode(LLAMA_7B, [Rows(batch, 1, 1024)], "fa2").flops
+def test_fa2_leaves_the_keys_whole_once_heads_fill_the_chip_and_runs_in_waves() -> None:
+    """Whole tiles of 128 rows that hold one; from 1.6 blocks a multiprocessor on each head is a block of its own."""
+    tile_flops, rate = 4 * 128 * 128 * 1024, 989.4
 
-    assert of(3) == 3 * 4 * 32 * 128 * 1024  # 96 of 132 multiprocessors
-    assert of(4) == 4 * 4 * 32 * 128 * 1024 * 128  # 128 of them: whole tiles of 128 rows
+    def of(batch: int) -> Kernel:
+        return H200.kernels.attention_decode(LLAMA_7B, [Rows(batch, 1, 1024)], "fa2")
+
+    for batch in (1, 6, 7, 8, 9, 100):
+        assert of(batch).flops == batch * 32 * tile_flops
+    assert of(6).latency_ps > of(7).latency_ps  # 192 blocks are cut and combined, 224 are not
+    assert of(6).compute_ps == pytest.approx(6 * 32 * tile_flops / (0.42 * rate))
+    for batch, waves in ((7, 2), (8, 2), (9, 3), (100, 25)):
+        assert of(batch).compute_ps == pytest.approx(waves * 132 * tile_flops / (0.335 * rate))
 
 
-def test_scores_of_a_matmul_chain_leave_the_cache_where_they_outgrow_it() -> None:
-    sizes, half = Heads(32, 8, 128), 25_000_000 / (2 * 32)
-    small = H200.kernels.attention_decode(sizes, [Rows(1, 1, math.floor(half))], "matmul")
-    large = H200.kernels.attention_decode(sizes, [Rows(1, 1, math.floor(half) + 1)], "matmul")
-    assert small.dram_bytes == math.floor(half) * sizes.kv_bytes_per_position
-    assert large.dram_bytes > small.dram_bytes * 1.05
-    assert large.memory_ps > small.memory_ps
+def test_the_longest_block_keeps_its_multiprocessor() -> None:
+    rows = [Rows(64, 1, 100), Rows(1, 1, 100_000)]
+    found = H200.kernels.attention_decode(LLAMA_7B, rows, "fa2")
+    assert found.compute_ps == pytest.approx(4 * 128 * 128 * 100_000 * 132 / (0.335 * 989.4))
+
+
+def test_a_matmul_chain_adds_the_time_of_its_softmax() -> None:
+    sizes = Heads(64, 8, 128)
+    found = H200.kernels.attention_decode(sizes, [Rows(16, 1, 4096)], "matmul")
+    softmax_ps = 64 * 16 * 4096 / (1.97 * 132) * 1e3
+    assert found.memory_ps == pytest.approx(found.dram_bytes / (0.865 * 4.8) + softmax_ps)
 
 
 def test_grouped_queries_read_a_shared_cache_once() -> None:

@@ -70,13 +70,20 @@ def test_no_attention_beats_the_data_sheet(sizes, one, name: str) -> None:
     assert 0 <= bound.achieved <= bound.peak
 
 
-@given(st.integers(1, 10**10), st.integers(1, 3))
+@given(st.integers(1, 10**10), st.integers(0, 10**9))
 @settings(deadline=None)
-def test_streams_grow_with_their_bytes_and_keep_to_their_roof(n_bytes: int, n_launches: int) -> None:
+def test_streams_grow_with_their_bytes_and_keep_to_their_roof(n_bytes: int, strided: int) -> None:
     kernels = H200.kernels
+
+    def of_halves(n_elements: int) -> Kernel:
+        return kernels.elementwise(n_bytes, strided_elements=n_elements)
+
     for kernel, more in (
-        (kernels.elementwise(n_bytes, n_launches=n_launches), kernels.elementwise(n_bytes + 1, n_launches=n_launches)),
-        (kernels.norm(n_bytes), kernels.norm(n_bytes + 1)),
+        (kernels.elementwise(n_bytes), kernels.elementwise(n_bytes + 1)),
+        (
+            kernels.elementwise(n_bytes, strided_elements=strided),
+            kernels.elementwise(n_bytes, strided_elements=strided + 1),
+        ),
         (kernels.stream(n_bytes, writes=True), kernels.stream(n_bytes + 1, writes=True)),
         (kernels.stream(n_bytes, writes=False), kernels.stream(n_bytes + 1, writes=False)),
     ):
@@ -84,6 +91,16 @@ def test_streams_grow_with_their_bytes_and_keep_to_their_roof(n_bytes: int, n_la
         assert kernel.dram_bytes in (0, n_bytes)
         assert kernel.memory_ps >= n_bytes / (4.8 if kernel.dram_bytes else 5.75)
         assert kernel.flops == kernel.compute_pj == 0
+
+
+@given(st.integers(1, 100_000), st.integers(1, 20_000))
+@settings(deadline=None)
+def test_norms_grow_with_rows_and_width(rows: int, width: int) -> None:
+    one = H200.kernels.norm(rows, width)
+    taller, wider = H200.kernels.norm(rows + 1, width), H200.kernels.norm(rows, width + 1)
+    assert taller.latency_ps == one.latency_ps < wider.latency_ps
+    assert min(taller.memory_ps, wider.memory_ps) >= one.memory_ps
+    assert one.dram_bytes in (0, 4 * rows * width)
 
 
 def test_energy_of_a_kernel_by_hand() -> None:

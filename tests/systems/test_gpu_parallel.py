@@ -38,7 +38,7 @@ def test_ranks_together_do_what_one_gpu_does(sequences: list[tuple[int, int]], n
             assert n_ranks * shared[name].flops == pytest.approx(one.flops), name
         if one.kind.startswith("attention"):
             assert n_ranks * shared[name].dram_bytes == pytest.approx(one.dram_bytes), name
-        if one.kind in ("norm", "elementwise") and name != "activation":
+        if one.kind in ("norm", "elementwise") and not name.startswith("activation"):
             assert shared[name] == one, name
 
 
@@ -119,7 +119,6 @@ def test_one_micro_batch_goes_through_the_stages_one_after_the_other() -> None:
     assert staged.energy.total_pj > alone.energy.total_pj  # three boards wait
 
 
-@pytest.mark.xfail(strict=True, reason="the kernels of all micro-batches take turns on a stage: none leaves it early")
 @pytest.mark.parametrize("n_micro", [2, 4, 8])
 def test_micro_batches_follow_each_other_through_the_stages(n_micro: int) -> None:
     """Stages that take alike: n micro-batches through s of them take (n + s - 1) / n times what one stage works."""
@@ -129,10 +128,7 @@ def test_micro_batches_follow_each_other_through_the_stages(n_micro: int) -> Non
     assert system.step(batch).latency_ps == pytest.approx(slowest * (n_micro + 3) / n_micro, rel=0.02)
 
 
-_OVERLAP = pytest.mark.xfail(strict=True, reason="exchanges beside arithmetic on one stage, both at full power")
-
-
-@pytest.mark.parametrize("n_stages", [pytest.param(1, marks=_OVERLAP), 2])
+@pytest.mark.parametrize("n_stages", [1, 2])
 def test_no_board_works_longer_than_the_step_or_beyond_its_limit(n_stages: int) -> None:
     system = gpu("llama2-70b", config="gpu_4xh200_tp4", n_microbatches=4, pipeline_parallel=n_stages)
     for batch in (Batch.prefill(2048, 8), Batch.decode(1024, 128)):
@@ -141,7 +137,6 @@ def test_no_board_works_longer_than_the_step_or_beyond_its_limit(n_stages: int) 
         assert step.power_w <= 700.0 * system.n_gpus * (1 + 1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="all stages exchange over one resource, as if they shared the links of a GPU")
 def test_stages_have_links_of_their_own() -> None:
     system = gpu("llama2-70b", config="gpu_4xh200_tp4", n_microbatches=4, pipeline_parallel=2)
     spans = [one for one in system.step(Batch.prefill(2048, 8)).schedule.spans if one.operator.startswith("all_reduce")]
@@ -239,3 +234,24 @@ def test_several_gpus_need_a_fabric() -> None:
     for how in ({"tensor_parallel": 2}, {"pipeline_parallel": 2}):
         with pytest.raises(ConfigError, match="has no fabric"):
             gpu(SMALL, device__fabric=None, **how)
+
+
+@pytest.mark.xfail(strict=True, reason="the word tables count in the layers' bits, and the head is read in 16")
+def test_what_a_step_reads_is_held_in_memory() -> None:
+    model = gpu("llama3-8b").model.replace(weight_bits=4)
+    system = gpu(model)
+    held = system.config.device.capacity_bytes - system.config.reserved_bytes - system.kv_room.free_bytes
+    kernels = kernels_of(system, Batch.decode(1, 1))
+    read = {
+        name: one.dram_bytes * (1 if name == "lm_head" else 32) for name, one in kernels.items() if one.kind == "gemm"
+    }
+    embedding = model.vocab * model.hidden * 2
+    assert held >= sum(read.values()) + embedding - 32 * (1 << 20)
+
+
+@pytest.mark.xfail(strict=True, reason="weights are held in the model's bits whatever format multiplies them")
+def test_a_number_format_says_what_is_held() -> None:
+    by_format, by_bits = gpu("llama3-8b", number_format="w4a16"), gpu(gpu("llama3-8b").model.replace(weight_bits=4))
+    batch = Batch.decode(100, 1)
+    assert by_format.step(batch).latency_ps == by_bits.step(batch).latency_ps
+    assert by_format.kv_room == by_bits.kv_room

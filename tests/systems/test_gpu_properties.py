@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.devices.gpu_kernels import Rows
 from simulator.workload.batch import Batch, Sequence
 from simulator.workload.operators import attended_positions, operators
 
@@ -57,8 +58,8 @@ def test_fa2_is_monotone_on_each_side_of_where_it_stops_splitting_keys(model, co
     """There its fixed time falls, as there is nothing left to combine: one sequence more may take less."""
     system = gpu(model, attention_kernel="fa2")
     least, more = (time_ps(system, Batch.decode(context, one)) for one in (n, n + 1))
-    unsplit = [one * model.n_heads >= 0.8 * 132 for one in (n, n + 1)]
-    saved_ps = 2_800_000 * model.n_layers if unsplit == [False, True] else 0
+    unsplit = [one * model.n_heads >= 1.6 * 132 for one in (n, n + 1)]
+    saved_ps = 2_300_000 * model.n_layers if unsplit == [False, True] else 0
     assert more >= least - saved_ps - ROUNDING_PS
 
 
@@ -252,3 +253,15 @@ def test_four_norms_a_layer_take_longer_than_two() -> None:
 @pytest.mark.xfail(strict=True, reason="rounding goes beyond the last learned position")
 def test_rounding_stays_within_learned_positions() -> None:
     assert time_ps(gpu("opt-6.7b", context_step=1000), Batch.decode(2040, 1)) > 0
+
+
+@pytest.mark.xfail(strict=True, reason="the mean of contexts hides the longest one, which keeps a multiprocessor busy")
+def test_a_long_sequence_among_short_ones_is_not_charged_their_mean() -> None:
+    """FlashAttention-2 leaves keys whole: 2048 blocks of 100 keys and 32 of 100,000 wait for the long ones."""
+    system = gpu("llama2-7b", attention_kernel="fa2")
+    sequences = [(1, 100)] * 64 + [(1, 100_000)]
+    spans = system.step(batch_of(sequences)).schedule.spans
+    charged_ps = next(span.end_ps - span.start_ps for span in spans if span.operator == "attention")
+    rows = [Rows(64, 1, 100), Rows(1, 1, 100_000)]
+    kernel = system.shard.kernels.attention_decode(system.shard.heads, rows, "fa2")
+    assert charged_ps >= kernel.latency_ps + kernel.compute_ps - 1

@@ -15,8 +15,12 @@ TOLERANCE = 1e-6  # whole picoseconds of kernels that take a microsecond and mor
 
 
 def twin_of(system: Gpu, sequences: list[tuple[int, int]]) -> gpu_step.Step:
-    """The twin's step on the system's own part."""
+    """The twin's step on the system's own part; with FlashAttention-2 on contexts that the system has levelled, as
+    blocks of unequal length do not cost what their mean does."""
     config = system.config
+    if config.attention_kernel == "fa2":
+        levelled = batch_of(sequences).levelled().sequences
+        sequences = [(one.new_tokens, one.context) for one in levelled]
     return gpu_step.step(
         gpu_step.Card(config.device),
         system.model,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 PS = 1e-12
 B16 = 2  # bytes of an activation
 MOST_DECODE_ROWS = 16
+ROUTER = ("router_softmax", "expert_choice", "token_sort")
 PREFILL_KERNEL = {"split_kv": "cudnn", "fa2": "fa2", "matmul": "fa2"}
 
 
@@ -83,14 +84,23 @@ class Card:
             flops * self.j_per_flop * form.energy_frac,
         )
 
-    def streamed(self, name: str, n_bytes: float, n_launches: int = 1, *, norm: bool = False) -> Launch:
-        """Traffic without arithmetic: from cache, where one launch's share of it fits there."""
-        times, shares = self.part.launches, self.part.bandwidths
-        latency = n_launches * (times.norm_ps if norm else times.elementwise_ps) * PS
-        if n_bytes / n_launches <= self.l2_bytes:
-            return Launch(name, latency, n_bytes / self.l2_bytes_per_s)
-        share = shares.copy_frac if norm else shares.elementwise_frac
-        return Launch(name, latency, n_bytes / (share * self.bytes_per_s), n_bytes=n_bytes)
+    def elementwise(self, name: str, n_bytes: float, strided: float = 0.0) -> Launch:
+        """Traffic without arithmetic: from cache where it fits there; halves of wider rows go element by element."""
+        one = self._streamed(
+            name, self.part.launches.elementwise_ps * PS, n_bytes, self.part.bandwidths.elementwise_frac
+        )
+        strided_s = strided / (self.part.elements.strided_gelem_per_s * 1e9 * self.part.n_sms)
+        return replace(one, memory_s=max(one.memory_s, strided_s))
+
+    def norm(self, name: str, rows: int, width: int) -> Launch:
+        """As many bytes read as written; a block reduces a row, element by element."""
+        latency_s = (self.part.launches.norm_ps + width * self.part.launches.norm_element_ps) * PS
+        return self._streamed(name, latency_s, 2 * rows * width * B16, self.part.bandwidths.norm_frac)
+
+    def _streamed(self, name: str, latency_s: float, n_bytes: float, share: float) -> Launch:
+        if n_bytes <= self.l2_bytes:
+            return Launch(name, latency_s, n_bytes / self.l2_bytes_per_s)
+        return Launch(name, latency_s, n_bytes / (share * self.bytes_per_s), n_bytes=n_bytes)
 
     def decode_attention(
         self, heads: Heads, sequences: Sequence[tuple[int, int]], kernel: str, window: int | None
@@ -102,33 +112,36 @@ class Card:
         pairs = sum(new * n_keys for (new, _), n_keys in zip(sequences, seen, strict=True))
         flops = 4 * heads.n * heads.dim * pairs
         memory_s = n_bytes / (shares.attention_frac * self.bytes_per_s)
-        latency_s, rate = launches.attention_decode_ps * PS, self.reached
+        latency_s, compute_s = launches.attention_decode_ps * PS, flops / self.reached
         if kernel == "matmul":
             latency_s = launches.attention_bmm_ps * PS
-            one_pass = pairs * heads.n * B16
-            memory_s = n_bytes / (shares.bmm_frac * self.bytes_per_s)
-            if one_pass <= self.l2_bytes:
-                memory_s += 4 * one_pass / self.l2_bytes_per_s
+            softmax_s = pairs * heads.n / (self.part.elements.softmax_gelem_per_s * 1e9 * self.part.n_sms)
+            memory_s = n_bytes / (shares.bmm_frac * self.bytes_per_s) + softmax_s
+        elif kernel == "fa2":
+            # Every head of every sequence is a block of whole tiles of rows.
+            blocks = [
+                4 * heads.dim * attention.fa2_rows * n
+                for (new, _), n in zip(sequences, seen, strict=True)
+                for _ in range(heads.n * math.ceil(new / attention.fa2_rows))
+            ]
+            flops = sum(blocks)
+            if len(blocks) < attention.unsplit_frac * self.part.n_sms:
+                compute_s = flops / (attention.fa2_split_frac * self.peak)
             else:
-                memory_s += 4 * one_pass / (shares.elementwise_frac * self.bytes_per_s)
-                n_bytes += 4 * one_pass
-        elif kernel == "fa2" and len(sequences) * heads.n >= attention.unsplit_frac * self.part.n_sms:
-            tile = attention.fa2_rows
-            padded = sum(math.ceil(new / tile) * tile * n for (new, _), n in zip(sequences, seen, strict=True))
-            flops = 4 * heads.n * heads.dim * padded
-            latency_s, rate = launches.attention_unsplit_ps * PS, attention.fa2_frac * self.peak
-        return Launch("attention", latency_s, memory_s, flops / rate, n_bytes, flops, flops * self.j_per_flop)
+                latency_s = launches.attention_unsplit_ps * PS
+                waves = math.ceil(len(blocks) / self.part.n_sms)
+                per_sm = max(waves * flops / len(blocks), max(blocks))
+                compute_s = per_sm / (attention.fa2_frac * self.peak / self.part.n_sms)
+        return Launch("attention", latency_s, memory_s, compute_s, n_bytes, flops, flops * self.j_per_flop)
 
     def prefill_attention(
         self, heads: Heads, sequences: Sequence[tuple[int, int]], kernel: str, window: int | None
     ) -> Launch:
         """Causal tiles of query rows over all multiprocessors, and a part of the longest one after them."""
         attention = self.part.attention
-        rows, frac = (
-            (attention.fa2_rows, attention.fa2_frac)
-            if kernel == "fa2"
-            else (attention.prefill_rows, attention.prefill_frac)
-        )
+        rows, frac, tail = attention.prefill_rows, attention.prefill_frac, attention.prefill_tail
+        if kernel == "fa2":
+            rows, frac, tail = attention.fa2_rows, attention.fa2_frac, attention.fa2_tail
         n_bytes, flops, longest = 0.0, 0.0, 0.0
         for new, context in sequences:
             tiles = tiles_of(new, context, rows, attention.key_tile, window)
@@ -137,7 +150,7 @@ class Card:
             n_keys = len(keys_of_rows(new, context, window))
             n_bytes += n_keys * heads.kv_bytes + 2 * new * heads.n * heads.dim * B16
         per_sm = frac * self.peak / self.part.n_sms
-        compute_s = (flops / self.part.n_sms + attention.prefill_tail * longest) / per_sm
+        compute_s = (flops / self.part.n_sms + tail * longest) / per_sm
         memory_s = n_bytes / (self.part.bandwidths.attention_frac * self.bytes_per_s)
         latency_s = self.part.launches.attention_prefill_ps * PS
         return Launch("attention", latency_s, memory_s, compute_s, n_bytes, flops, flops * self.j_per_flop)
@@ -218,14 +231,14 @@ def launches_of(
 
     def norm(name: str, rows: int, width: int) -> Launch:
         if fused:
-            return card.streamed(name, 4 * rows * width * B16)
-        return card.streamed(name, 2 * rows * width * B16, norm=True)
+            return card.elementwise(name, 4 * rows * width * B16)
+        return card.norm(name, rows, width)
 
     def times(n: int, launches: list[Launch]) -> list[Launch]:
-        return [Launch(**{**_fields(one), "count": n}) for one in launches]
+        return [replace(one, count=n) for one in launches]
 
     def residual(name: str) -> list[Launch]:
-        return [] if fused else [card.streamed(name, 3 * tokens * model.hidden * B16)]
+        return [] if fused else [card.elementwise(name, 3 * tokens * model.hidden * B16)]
 
     def all_reduce(name: str) -> list[Launch]:
         if n_ranks == 1:
@@ -259,7 +272,7 @@ def launches_of(
     if n_ranks > 1:
         seconds = card.exchange("all_gather", n * width * n_ranks * B16, n_ranks).latency_s
         after.append(Launch("all_gather_logits", seconds))
-    before = card.streamed("embedding", 2 * tokens * model.hidden * B16)
+    before = card.elementwise("embedding", 2 * tokens * model.hidden * B16)
     return [before, *times(model.n_layers, layer), *after]
 
 
@@ -267,19 +280,21 @@ def _feed_forward(card: Card, model: Any, tokens: int, form: str, n_ranks: int, 
     """A dense network, or the router, the experts that somebody chose, and those that are always on."""
     inner = 2 if model.gated else 1
 
-    def activation(name: str, rows: int, width: int) -> Launch:
+    def activation(name: str, rows: int, width: int) -> list[Launch]:
+        elements = rows * width
         if not model.gated:
-            return card.streamed(name, 2 * rows * width * B16)
+            return [card.elementwise(name, 2 * elements * B16)]
         if fused:
-            return card.streamed(name, 3 * rows * width * B16)
-        return card.streamed(name, 5 * rows * width * B16, 2)
+            return [card.elementwise(name, 3 * elements * B16)]
+        product = card.elementwise(f"{name}_product", 3 * elements * B16, elements)
+        return [card.elementwise(name, 2 * elements * B16, elements), product]
 
     def dense(prefix: str, width: int) -> list[Launch]:
         mine = math.ceil(width / n_ranks)
         up = f"{prefix}gate_up_proj" if model.gated else f"{prefix}up_proj"
         return [
             card.gemm(up, tokens, inner * mine, model.hidden, form),
-            activation(f"{prefix}activation", tokens, mine),
+            *activation(f"{prefix}activation", tokens, mine),
             card.gemm(f"{prefix}down_proj", tokens, model.hidden, mine, form),
         ]
 
@@ -291,11 +306,11 @@ def _feed_forward(card: Card, model: Any, tokens: int, form: str, n_ranks: int, 
     routed = tokens * model.n_experts_per_token
     found = [
         card.gemm("router", tokens, model.n_experts, model.hidden, card.base),
-        card.streamed("expert_choice", 3 * 2 * tokens * model.n_experts * B16, 3),
+        *(card.elementwise(name, 2 * tokens * model.n_experts * B16) for name in ROUTER),
         card.gemm(
             "expert_gate_up_proj" if model.gated else "expert_up_proj", routed, inner * mine, model.hidden, form, active
         ),
-        activation("expert_activation", routed, mine),
+        *activation("expert_activation", routed, mine),
         card.gemm("expert_down_proj", routed, model.hidden, mine, form, active),
     ]
     if model.n_shared_experts:
@@ -335,7 +350,3 @@ def step(card: Card, model: Any, sequences: Sequence[tuple[int, int]], form: str
     seconds = sum(seconds_of.values())
     power = watts(card, launches, ratio) * how.get("n_ranks", 1)
     return Step(seconds, power, ratio, power * seconds, seconds_of, tuple(launches))
-
-
-def _fields(one: Launch) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__dataclass_fields__}
