@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,10 @@ MET = "pass"
 def validate(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Whose targets, such as cent (default: all).")
+    ] = None,
+    profiles: Annotated[
+        str | None,
+        typer.Option("--profiles", metavar="DIR", help="Folder of published GPU profiles (default: beside the checkout)."),
     ] = None,
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Also write all rows as one HTML page.")
@@ -33,7 +38,7 @@ def validate(
         from simulator.experiments.validate import remarks, tables
         from simulator.experiments.validate import validate as compare
 
-        rows = compare(tuple(names or ()))
+        rows = compare(tuple(names or ()), None if profiles is None else Path(profiles))
         if html is not None:
             from simulator.experiments.validate_page import write_validation_page
 

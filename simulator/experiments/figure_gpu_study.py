@@ -15,7 +15,7 @@ _DIGITS = 4  # of a measured number that are shown
 def steps_as_runs(targets: GpuTargets | None = None) -> dict[MeasuredStep, ConfiguredRun]:
     """Every measured step and the run that predicts it."""
     found = load_gpu_targets() if targets is None else targets
-    return {step: ConfiguredRun(found.configs[step.n_gpus], step.sets()) for step in measured_steps(found.folder)}
+    return {step: ConfiguredRun(found.steps.configs[step.n_gpus], step.sets()) for step in measured_steps(found.folder)}
 
 
 def measured_value(panel: str, row: Compared) -> Value:

@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.contracts.results import Table
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_gpu import gpu_claims
-from simulator.experiments.validate_records import FAIL, NOT_CHECKED, Claim, Group, Point, Row, rows_of
+from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, Claim, Group, Point, Row, rows_of
 from simulator.experiments.validate_replays import replay_points
 from simulator.experiments.validate_runs import Runs
 from simulator.experiments.validate_targets import (
@@ -80,7 +80,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def _needs_words(row: Row) -> bool:
     """Whether a reader of the table must know the note of its row: a claim's names its worst rows, for when it
     fails."""
-    return isinstance(row.worst, Point) or row.verdict == FAIL
+    return isinstance(row.worst, Point) or row.verdict in (FAIL, MISSED)
 
 
 def _named_points(name: str, targets: Targets, runs: Runs) -> Iterator[Point]:

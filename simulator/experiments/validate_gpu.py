@@ -4,49 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.binding import bind
 from simulator.core.config import load_part
+from simulator.devices.gpu import Gpu
+from simulator.experiments.replay import load_device
+from simulator.experiments.validate_gpu_host import HostClaims, host_claims
+from simulator.experiments.validate_gpu_kernels import ComparedKernel, compared_kernels, measured_kernels
 from simulator.experiments.validate_gpu_measured import Limits, claims_of
+from simulator.experiments.validate_gpu_profiles import ProfileClaim, Profiles, profile_claims
 from simulator.experiments.validate_gpu_steps import compared_steps, step_records
 from simulator.experiments.validate_records import Claim, Group
 from simulator.experiments.validate_runs import ConfiguredRuns
 from simulator.experiments.validate_targets import FOLDER
+from simulator.workload.catalog import data_directory
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StepClaims(_Section):
-    """Claims of time and power of whole steps; `rows` says whether anything was fitted on them."""
+class KernelClaim(_Section):
+    """A claim of the time or the power of the rows of some kinds that move at least `min_bytes`."""
+
+    name: str
+    kinds: list[str]
+    min_bytes: int = 0
+    of: Literal["time", "power"] = "time"
+    rows: str
+    errors: Limits
+
+
+class KernelClaims(_Section):
+    """Claims of kernels by themselves on one part."""
 
     title: str
     source: str
+    part: str
+    claims: list[KernelClaim]
+
+
+class StepClaims(_Section):
+    """Claims of time and power of whole steps, with the configuration for each number of GPUs."""
+
+    title: str
+    source: str
+    configs: dict[int, str]
     rows: str
     claims: dict[str, Limits]
 
 
-class GpuTargets(_Section):
-    """A file of targets of kind `gpu`: configurations by number of GPUs, the folder of measurements, and claims."""
+class ProfileClaims(_Section):
+    """Claims of other GPUs."""
 
-    kind: str
-    one_gpu: str
-    four_gpus: str
+    title: str
+    source: str
+    claims: list[ProfileClaim]
+
+
+class GpuTargets(_Section):
+    """A file of targets of kind `gpu`: the folder of measurements, and claims."""
+
+    kind: Literal["gpu"]
     measured: str
+    kernels: KernelClaims
     steps: StepClaims
+    profiles: ProfileClaims
+    splitwise: HostClaims
 
     @property
     def folder(self) -> Path:
         """Where the measurements lie."""
         return FOLDER / self.measured
 
-    @property
-    def configs(self) -> dict[int, str]:
-        """Configurations by how many GPUs they have."""
-        return {1: self.one_gpu, 4: self.four_gpus}
+    def gpu(self) -> Gpu:
+        """The GPU whose kernels were measured."""
+        found: Gpu = load_device(data_directory("hw_configs") / self.kernels.part)[1]
+        return found
 
 
 def load_gpu_targets(path: Path = FOLDER / "gpu.yaml") -> GpuTargets:
@@ -54,15 +91,36 @@ def load_gpu_targets(path: Path = FOLDER / "gpu.yaml") -> GpuTargets:
     return bind(load_part(path), GpuTargets, ignore=())
 
 
-def gpu_claims(path: Path, profiles: Path | None = None) -> Iterator[Claim]:
-    """Every claim of a file of targets beside what our errors are."""
-    targets = load_gpu_targets(path)
-    yield from _step_claims(targets, ConfiguredRuns())
+def gpu_claims(path: Path, folder: Path | None = None) -> Iterator[Claim]:
+    """Every claim of a file of targets beside what our errors are; `folder` is where published profiles lie."""
+    targets, profiles = load_gpu_targets(path), Profiles(folder)
+    gpu = targets.gpu()
+    yield from _kernel_claims(targets, compared_kernels(gpu, list(measured_kernels(gpu, targets.folder))))
+    yield from _step_claims(targets)
+    asked = targets.profiles
+    yield from profile_claims(Group("profiles", asked.title, asked.source, folded=False), asked.claims, profiles)
+    yield from host_claims(targets.splitwise, profiles)
 
 
-def _step_claims(targets: GpuTargets, runs: ConfiguredRuns) -> Iterator[Claim]:
-    steps = targets.steps
-    group = Group("steps", steps.title, steps.source, folded=False)
-    compared = compared_steps(step_records(targets.folder, targets.configs, runs))
-    for name, limits in steps.claims.items():
-        yield from claims_of(group, name, compared[name], limits, steps.rows)
+def _kernel_claims(targets: GpuTargets, kernels: list[ComparedKernel]) -> Iterator[Claim]:
+    asked = targets.kernels
+    group = Group("kernels", asked.title, asked.source, folded=False)
+    for claim in asked.claims:
+        mine = [
+            one
+            for one in kernels
+            if one.row.kind in claim.kinds and one.row.sizes.get("bytes", claim.min_bytes) >= claim.min_bytes
+        ]
+        if claim.of == "time":
+            rows = [one.time for one in mine]
+        else:
+            rows = [one.power for one in mine if one.power is not None]
+        yield from claims_of(group, claim.name, rows, claim.errors, claim.rows)
+
+
+def _step_claims(targets: GpuTargets) -> Iterator[Claim]:
+    asked = targets.steps
+    group = Group("steps", asked.title, asked.source, folded=False)
+    compared = compared_steps(step_records(targets.folder, asked.configs, ConfiguredRuns()))
+    for name, limits in asked.claims.items():
+        yield from claims_of(group, name, compared[name], limits, asked.rows)

@@ -46,12 +46,23 @@ def statistic(name: str, rows: Sequence[Compared]) -> float:
 
 
 def claims_of(
-    group: Group, case: str, rows: Sequence[Compared], limits: Mapping[str, float | None], basis: str
+    group: Group,
+    case: str,
+    rows: Sequence[Compared],
+    limits: Mapping[str, float | None],
+    basis: str,
+    *,
+    known: Mapping[str, float] | None = None,
+    why: str = "",
 ) -> Iterator[Claim]:
-    """What is claimed of the errors of some rows, a claim per statistic; `basis` says whether they were fitted."""
+    """What is claimed of the errors of some rows, a claim per statistic.
+
+    `basis` says whether they were fitted; `known` how far a limit is missed for the reason `why`.
+    """
     for name, limit in limits.items():
         unit = "rows" if name == "above" else "%"
-        yield Claim(group, case, name, limit, statistic(name, rows), f"{len(rows):,} {basis}", unit, worst(rows))
+        ours, n_rows = statistic(name, rows), f"{len(rows):,} {basis}"
+        yield Claim(group, case, name, limit, ours, n_rows, unit, why or worst(rows), (known or {}).get(name))
 
 
 def unchecked(group: Group, case: str, limits: Mapping[str, float | None], basis: str, reason: str) -> Iterator[Claim]:
