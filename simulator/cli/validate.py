@@ -21,7 +21,9 @@ def validate(
     ] = None,
     profiles: Annotated[
         str | None,
-        typer.Option("--profiles", metavar="DIR", help="Folder of published GPU profiles (default: beside the checkout)."),
+        typer.Option(
+            "--profiles", metavar="DIR", help="Folder of published GPU profiles (default: beside the checkout)."
+        ),
     ] = None,
     html: Annotated[
         str | None, typer.Option("--html", metavar="FILE", help="Also write all rows as one HTML page.")

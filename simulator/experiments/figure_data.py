@@ -12,7 +12,7 @@ from simulator.experiments.validate_records import FAIL, REPORTED, Group, Number
 if TYPE_CHECKING:
     from simulator.experiments.figure_study import Study
 
-PanelKind = Literal["bars", "stacked", "lines", "scatter", "curves", "parity", "rows", "table", "hidden"]
+PanelKind = Literal["bars", "stacked", "lines", "scatter", "curves", "parity", "achieved", "rows", "table", "hidden"]
 
 _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose of it
 
@@ -23,7 +23,8 @@ class Panel:
 
     `bars` group series by position and `stacked` pile them up, `rows` do so from left to right; `lines` join positions;
     `scatter` takes each value's x from the panel `x_from`, which may be `hidden`, and `curves` do so without naming
-    their points; `parity` draws ours over what was measured; a `table` has a row per series and a column per position.
+    their points; `parity` draws ours over what was measured, `achieved` both over x; a `table` has a row per series and
+    a column per position.
     `reference` is a line to compare with, such as 1 for ratios.
     """
 

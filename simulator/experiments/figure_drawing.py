@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Measured, Panel, Value
-from simulator.experiments.figure_measured_drawing import N_LEGEND_ROWS, draw_parity, draw_rows
+from simulator.experiments.figure_measured_drawing import N_LEGEND_ROWS, draw_achieved, draw_parity, draw_rows
 from simulator.experiments.figure_table_drawing import draw_tables
 from simulator.report.plot_style import COLOURS, INK, MARKERS, MUTED, OURS, PAPER
 
@@ -68,7 +68,7 @@ def short(value: float) -> str:
 
 def _breadth(panel: Panel, values: list[Value]) -> float:
     """How wide a panel is beside others: by its bars, if it has any."""
-    if panel.kind in ("parity", "curves"):
+    if panel.kind in ("parity", "curves", "achieved"):
         return _PLOT_BREADTH
     n_bars = len(positions(values)) * (len(series_names(values)) ** 0.7 if panel.kind == "bars" else 1)
     return float(min(8.0, max(3.0, n_bars)))
@@ -82,7 +82,8 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
         draw_rows(axes, values)
     elif panel.x_from:
         abscissae = {value.key[1:]: value for value in measured.of_panel(panel.x_from)}
-        (_scatter if panel.kind == "scatter" else _curves)(axes, values, abscissae)
+        draw_points = {"scatter": _scatter, "curves": _curves, "achieved": draw_achieved}
+        draw_points[panel.kind](axes, values, abscissae)
     else:
         draw_values: dict[str, Callable[[Axes, list[Value]], None]] = {
             "bars": _bars, "stacked": _stacked, "lines": _lines,
@@ -203,9 +204,7 @@ def _curves(axes: Axes, values: list[Value], abscissae: dict[tuple[str, str], Va
     for index, name in enumerate(series_names(values)):
         own = [value for value in values if value.series == name]
         xs = [abscissae[value.key[1:]].ours for value in own]
-        marker = "" if any(value.published is not None for value in own) else MARKERS[index]
-        axes.plot(xs, [value.ours for value in own], color=_SERIES[index], marker=marker, markersize=2.6)
-        _mark_published(axes, xs, own, _SERIES[index])
+        axes.plot(xs, [value.ours for value in own], color=_SERIES[index], marker=MARKERS[index], markersize=2.6)
 
 
 def _line(
@@ -235,7 +234,7 @@ def _line(
         )
 
 
-def _mark_published(axes: Axes, xs: Sequence[float], values: Sequence[Value], colour: str = PAPER) -> None:
+def _mark_published(axes: Axes, xs: Sequence[float], values: Sequence[Value]) -> None:
     pairs = [(x, value.published) for x, value in zip(xs, values, strict=True) if value.published is not None]
     if pairs:
         axes.plot(
@@ -244,7 +243,7 @@ def _mark_published(axes: Axes, xs: Sequence[float], values: Sequence[Value], co
             linestyle="none",
             marker="D",
             markersize=3.6,
-            markerfacecolor=colour,
+            markerfacecolor=PAPER,
             markeredgecolor="white",
             markeredgewidth=0.6,
             zorder=4,

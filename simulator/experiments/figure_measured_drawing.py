@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Panel, Value
@@ -16,8 +16,9 @@ _N_NAMED = 3
 _LABEL_POINTS = 5.5
 _AROUND = 1.25  # of the least and the largest value, on logarithmic axes
 _PADDING = 0.06  # of the range, on linear ones
-N_LEGEND_ROWS = {"parity": 0, "rows": 2}
+N_LEGEND_ROWS = {"parity": 0, "achieved": 0, "rows": 2}
 """Rows that the legend of a kind of panel takes above its axes."""
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1, 1.2)))
 _ROW_HEIGHT = 0.7  # of the distance between two rows
 
 
@@ -45,11 +46,32 @@ def draw_parity(axes: Axes, panel: Panel, values: Sequence[Value]) -> None:
         0.98, 0.02, said, transform=axes.transAxes, ha="right", va="bottom", fontsize=_LABEL_POINTS, color=INK,
         linespacing=1.25,
     )  # fmt: skip
-    axes.legend(
-        handles=_handles(names), loc="upper left", fontsize=_LABEL_POINTS + 0.5, handletextpad=0.1, borderpad=0.1,
-        labelspacing=0.25, borderaxespad=0.2,
-    )  # fmt: skip
+    handles = [_handle(name, **_marker(index, filled=False)) for index, name in enumerate(names)]
+    _legend_inside(axes, handles, "upper left", handletextpad=0.1)
     axes.set(xlim=(low, high), ylim=(low, high))
+
+
+def draw_achieved(axes: Axes, values: Sequence[Value], abscissae: Mapping[tuple[str, str], Value]) -> None:
+    """A line per series of ours, and the measured ones as diamonds of its colour."""
+    diamond = {
+        "linestyle": "none",
+        "marker": "D",
+        "markersize": 3.4,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+    }
+    handles = []
+    for index, name in enumerate(dict.fromkeys(value.series for value in values)):
+        own = sorted(
+            (abscissae[value.key[1:]].ours, value.ours, value.published) for value in values if value.series == name
+        )
+        # The later lie below: where lines are equal the first is the one to see.
+        style = {"color": COLOURS[index], "linestyle": _DASHES[index % len(_DASHES)], "linewidth": 1.1}
+        axes.plot([x for x, _, _ in own], [ours for _, ours, _ in own], zorder=2.5 - 0.1 * index, **style)
+        known = [(x, theirs) for x, _, theirs in own if theirs is not None]
+        axes.plot([x for x, _ in known], [y for _, y in known], color=COLOURS[index], zorder=3, **diamond)
+        handles.append(_handle(name, **style))
+    _legend_inside(axes, [*handles, _handle("measured", color=MUTED, **diamond)], "lower right", handlelength=1.4)
 
 
 def draw_rows(axes: Axes, values: Sequence[Value]) -> None:
@@ -96,7 +118,14 @@ def _marker(index: int, *, filled: bool) -> dict[str, Any]:
     }
 
 
-def _handles(names: Sequence[str]) -> list[Any]:
+def _legend_inside(axes: Axes, handles: list[Any], place: str, **style: Any) -> None:
+    axes.legend(
+        handles=handles, loc=place, fontsize=_LABEL_POINTS + 0.5, borderpad=0.1, labelspacing=0.25, borderaxespad=0.3,
+        **style,
+    )  # fmt: skip
+
+
+def _handle(label: str, **style: Any) -> Any:
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], label=name, **_marker(index, filled=False)) for index, name in enumerate(names)]
+    return Line2D([], [], label=label, **style)

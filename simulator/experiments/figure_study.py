@@ -49,7 +49,7 @@ class Study:
         return self.runs.record(run.model, run.scope, run.sets)
 
     def part(self, replay: Replay) -> Any:
-        """The device of a replay's part, with its overrides."""
+        """The device of a replay's part, with its overrides; what it replays is the figure's business."""
         from simulator.experiments.replay import load_device
 
         return load_device(data_directory("hw_configs") / replay.part, replay.sets)[1]

@@ -58,9 +58,7 @@ def host_claims(asked: HostClaims, profiles: Profiles) -> Iterator[Claim]:
                 yield from unchecked(group, alone, asked.lower_bound, asked.rows, profile.reason)
                 yield from unchecked(group, floored, limits, asked.rows_with_host, profile.reason)
                 continue
-            steps = [
-                step for step in profile.steps if (step.model, step.gpu, step.phase) == (asked.model, gpu, phase)
-            ]
+            steps = [step for step in profile.steps if (step.model, step.gpu, step.phase) == (asked.model, gpu, phase)]
             gpu_ms = gpu_times_ms(asked.configs[gpu], steps)
             rows = [_compared(step, ms) for step, ms in zip(steps, gpu_ms, strict=True)]
             yield from claims_of(group, alone, rows, asked.lower_bound, asked.rows)
@@ -90,7 +88,9 @@ def held_out(steps: Sequence[StepRow], gpu_ms: Sequence[float]) -> list[Compared
         fitted = np.arange(len(steps)) % 2 == kept
         host = fit_host(ours[fitted], n[fitted], measured[fitted])
         with_host = np.maximum(host[0] * ours, host[1] + host[2] * n)
-        found += [_compared(step, ms) for step, ms, is_fitted in zip(steps, with_host, fitted, strict=True) if not is_fitted]
+        found += [
+            _compared(step, ms) for step, ms, is_fitted in zip(steps, with_host, fitted, strict=True) if not is_fitted
+        ]
     return found
 
 

@@ -62,7 +62,8 @@ def label_of(row: KernelRow) -> str:
     """A row in a few words."""
     sizes = row.sizes
     if "N" in sizes:
-        return f"{sizes['M']} x {sizes['N']} x {sizes['K']}"
+        number_format = f"{row.number_format} " if row.number_format else ""
+        return f"{number_format}{sizes['M']} x {sizes['N']} x {sizes['K']}"
     if "L" in sizes:
         return f"{sizes['B']} x {in_binary(sizes['L'])}, {sizes['Hq']}/{sizes['Hkv']} heads"
     return f"{row.kind} {in_binary(sizes['bytes'])}iB".replace("_", " ")
