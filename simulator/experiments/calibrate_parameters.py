@@ -60,9 +60,7 @@ def parameters_of(config: GpuConfig) -> Sequence[FitParameter]:
         FitParameter(
             "energies.dram", "energies.dram_pj_per_byte", terms.DRAM_ENERGY, FAMILIES, "pJ/B", least=1e-3, most=1e5
         ),
-        FitParameter(
-            "energies.pj_per_flop", "energies.pj_per_flop", terms.FLOP_ENERGY, FAMILIES, least=1e-3, most=1e5
-        ),
+        FitParameter("energies.pj_per_flop", "energies.pj_per_flop", terms.FLOP_ENERGY, FAMILIES, least=1e-3, most=1e5),
         FitParameter("attention.prefill_tail", "attention.prefill_tail", terms.TAIL, (PREFILL,), least=1e-3, most=10.0),
     )
 

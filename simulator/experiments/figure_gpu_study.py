@@ -38,7 +38,7 @@ def kernels_as_runs() -> dict[str, Replay]:
 
 def kernels_of(study: Study) -> tuple[Gpu, list[ComparedKernel]]:
     """The GPU that the kernels ran on, and every measured kernel beside ours."""
-    gpu: Gpu = [study.part(replay) for replay in kernels_as_runs().values()][0]
+    gpu: Gpu = [study.part(replay) for replay in kernels_as_runs().values()][-1]  # all on the same one
     return gpu, compared_kernels(gpu, list(measured_kernels(gpu, load_gpu_targets().folder)))
 
 

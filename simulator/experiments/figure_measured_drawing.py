@@ -53,7 +53,7 @@ def draw_parity(axes: Axes, panel: Panel, values: Sequence[Value]) -> None:
 
 def draw_achieved(axes: Axes, values: Sequence[Value], abscissae: Mapping[tuple[str, str], Value]) -> None:
     """A line per series of ours, and the measured ones as diamonds of its colour."""
-    diamond = {
+    diamond: dict[str, Any] = {
         "linestyle": "none",
         "marker": "D",
         "markersize": 3.4,
@@ -66,7 +66,7 @@ def draw_achieved(axes: Axes, values: Sequence[Value], abscissae: Mapping[tuple[
             (abscissae[value.key[1:]].ours, value.ours, value.published) for value in values if value.series == name
         )
         # The later lie below: where lines are equal the first is the one to see.
-        style = {"color": COLOURS[index], "linestyle": _DASHES[index % len(_DASHES)], "linewidth": 1.1}
+        style: dict[str, Any] = {"color": COLOURS[index], "linestyle": _DASHES[index % len(_DASHES)], "linewidth": 1.1}
         axes.plot([x for x, _, _ in own], [ours for _, ours, _ in own], zorder=2.5 - 0.1 * index, **style)
         known = [(x, theirs) for x, _, theirs in own if theirs is not None]
         axes.plot([x for x, _ in known], [y for _, y in known], color=COLOURS[index], zorder=3, **diamond)
@@ -118,7 +118,7 @@ def _marker(index: int, *, filled: bool) -> dict[str, Any]:
     }
 
 
-def _legend_inside(axes: Axes, handles: list[Any], place: str, **style: Any) -> None:
+def _legend_inside(axes: Axes, handles: list[Any], place: Any, **style: Any) -> None:
     axes.legend(
         handles=handles, loc=place, fontsize=_LABEL_POINTS + 0.5, borderpad=0.1, labelspacing=0.25, borderaxespad=0.3,
         **style,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -52,8 +52,8 @@ def host_claims(asked: HostClaims, profiles: Profiles) -> Iterator[Claim]:
     profile = profiles.read(asked.profile)
     for gpu in asked.configs:
         for phase, limits in asked.with_host.items():
-            name = f"{asked.names[gpu]} {asked.names[phase]}"
-            alone, floored = f"{name}, GPU alone over measured", f"{name} with host"
+            alone = f"{asked.names[gpu]} {asked.names[phase]}"
+            floored = f"{alone} with host"
             if isinstance(profile, Absent):
                 yield from unchecked(group, alone, asked.lower_bound, asked.rows, profile.reason)
                 yield from unchecked(group, floored, limits, asked.rows_with_host, profile.reason)

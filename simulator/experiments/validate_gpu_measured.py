@@ -14,6 +14,7 @@ Limits = dict[str, float | None]
 """The most that a statistic may be, in per cent; None where it is only reported."""
 
 _N_WORST = 3
+_QUANTITIES, _UNITS = {"above": "rows faster than ours"}, {"above": "rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Compared:
 
 
 def statistic(name: str, rows: Sequence[Compared]) -> float:
-    """`mean`, `p95`, `max` of the absolute errors, or `above`: how many of ours are more than measured."""
+    """`mean`, `p95`, `max` of the absolute errors, or `above`: how many of ours take longer than measured."""
     import numpy as np
 
     errors = np.array([row.error for row in rows])
@@ -60,15 +61,15 @@ def claims_of(
     `basis` says whether they were fitted; `known` how far a limit is missed for the reason `why`.
     """
     for name, limit in limits.items():
-        unit = "rows" if name == "above" else "%"
         ours, n_rows = statistic(name, rows), f"{len(rows):,} {basis}"
-        yield Claim(group, case, name, limit, ours, n_rows, unit, why or worst(rows), (known or {}).get(name))
+        note, most = why or worst(rows), (known or {}).get(name)
+        yield Claim(group, case, _QUANTITIES.get(name, name), limit, ours, n_rows, _UNITS.get(name, "%"), note, most)
 
 
 def unchecked(group: Group, case: str, limits: Mapping[str, float | None], basis: str, reason: str) -> Iterator[Claim]:
     """The claims of rows that are not there, and why."""
     for name, limit in limits.items():
-        yield Claim(group, case, name, limit, None, basis, "rows" if name == "above" else "%", reason)
+        yield Claim(group, case, _QUANTITIES.get(name, name), limit, None, basis, _UNITS.get(name, "%"), reason)
 
 
 def worst(rows: Sequence[Compared]) -> str:

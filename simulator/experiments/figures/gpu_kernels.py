@@ -70,9 +70,8 @@ FIGURE = Figure(
     runs=RUNS,
     measure=measure,
     cautions=(
-        "The part's efficiencies of 16-bit products, of attention and of collectives were fitted on these rows; those of "
-        "fp8 were not, and int8 and w4a16 (PyTorch's own kernels) have one number each. `sim validate gpu` says how "
-        "well rows are met that were held out.",
+        "The part's efficiencies of 16-bit products, attention and collectives were fitted on these rows; those of fp8 "
+        "were not, and int8 and w4a16 (PyTorch's own kernels) have a number each that was read from them.",
     ),
     inches=(7.16, 2.7),
 )

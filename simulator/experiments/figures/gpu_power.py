@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.devices.gpu import Gpu
-from simulator.experiments.figure_data import Figure, Panel, Replay, Value
+from simulator.experiments.figure_data import AnyRun, Figure, Panel, Replay, Value
 from simulator.experiments.figure_gpu_study import (
     kernels_as_runs,
     kernels_of,
@@ -23,7 +23,11 @@ N_OUTPUTS, N_INPUTS = 12288, 4096
 LIMITED, UNLIMITED = "with the limit", "without it"
 _KERNELS, _STEPS = kernels_as_runs(), steps_as_runs()
 WITHOUT = Replay(next(iter(_KERNELS.values())).part, {"board_limit": "2 kW"}, trace=next(iter(_KERNELS.values())).trace)
-RUNS = {**_KERNELS, "without the limit": WITHOUT, **{step.label: run for step, run in _STEPS.items()}}
+RUNS: dict[str, AnyRun] = {
+    **_KERNELS,
+    "without the limit": WITHOUT,
+    **{step.label: run for step, run in _STEPS.items()},
+}
 
 
 def measure(study: Study) -> list[Value]:
