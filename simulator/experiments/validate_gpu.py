@@ -12,6 +12,7 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.devices.gpu import Gpu
 from simulator.experiments.replay import load_device
+from simulator.experiments.validate_gpu_held_out import HeldOutClaims, held_out_claims
 from simulator.experiments.validate_gpu_host import HostClaims, host_claims
 from simulator.experiments.validate_gpu_kernels import ComparedKernel, compared_kernels, measured_kernels
 from simulator.experiments.validate_gpu_measured import Limits, claims_of
@@ -71,6 +72,7 @@ class GpuTargets(_Section):
     kind: Literal["gpu"]
     measured: str
     kernels: KernelClaims
+    held_out: HeldOutClaims
     steps: StepClaims
     profiles: ProfileClaims
     splitwise: HostClaims
@@ -95,7 +97,9 @@ def gpu_claims(path: Path, folder: Path | None = None) -> Iterator[Claim]:
     """Every claim of a file of targets beside what our errors are; `folder` is where published profiles lie."""
     targets, profiles = load_gpu_targets(path), Profiles(folder)
     gpu = targets.gpu()
-    yield from _kernel_claims(targets, compared_kernels(gpu, list(measured_kernels(gpu, targets.folder))))
+    rows = list(measured_kernels(gpu, targets.folder))
+    yield from _kernel_claims(targets, compared_kernels(gpu, rows))
+    yield from held_out_claims(targets.held_out, targets.kernels.part, gpu, rows)
     yield from _step_claims(targets)
     asked = targets.profiles
     yield from profile_claims(Group("profiles", asked.title, asked.source, folded=False), asked.claims, profiles)
