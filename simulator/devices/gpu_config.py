@@ -37,9 +37,9 @@ class NumberFormat(_Section):
     """Matrix products in one format: bits of weights, activations and results, the data sheet's dense peak, and the
     share of it that kernels reach while no power limit binds.
 
-    `stream_frac` is the share of the bandwidth that its kernels reach where that is not `bandwidths.gemm_frac`.
-    `energy_frac` is the energy of an operation against one of two 16-bit operands. Kernels work on whole tiles of
-    `row_tile` rows of tokens. `scale_bits_each` is what the scales of groups of weights add to each weight.
+    `bandwidth_frac` is the share of the memory's bandwidth where it is not `bandwidths.gemm_frac`. `energy_frac` is the
+    energy of an operation against one of two 16-bit operands. Kernels work on whole tiles of `row_tile` rows of tokens.
+    `scale_bits_each` is what the scales of groups of weights add to each weight.
     """
 
     weight_bits: PositiveInt
@@ -48,7 +48,7 @@ class NumberFormat(_Section):
     result_bits: PositiveInt = 16
     peak_tflops: PositiveFloat
     matmul_frac: Share
-    stream_frac: Share | None = None
+    bandwidth_frac: Share | None = None
     energy_frac: PositiveFloat = 1.0
     row_tile: PositiveInt = 1
 

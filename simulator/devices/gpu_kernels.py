@@ -116,7 +116,7 @@ class GpuKernels:
         return Kernel(
             "gemm",
             config.launches.gemm_ps,
-            n_bytes / ((form.stream_frac or config.bandwidths.gemm_frac) * self._bytes_per_ps),
+            n_bytes / ((form.bandwidth_frac or config.bandwidths.gemm_frac) * self._bytes_per_ps),
             flops / (form.matmul_frac * form.peak_tflops),
             n_bytes,
             flops,

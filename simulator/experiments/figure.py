@@ -27,11 +27,14 @@ def describe_figures() -> Table:
 
 
 def load_figure(name: str) -> Figure:
-    """A figure by its name. Raises ConfigError, with the nearest name, where there is none."""
-    known = list_figures()
-    if name not in known:
-        raise ConfigError(f"there is no figure {name!r}", where="sim figure", remedy=did_you_mean(name, known))
-    module = importlib.import_module(f"{figures.__name__}.{name.replace('-', '_')}")
+    """A figure by its name, with hyphens or underscores.
+
+    Raises ConfigError, with the nearest name, where there is none.
+    """
+    known, written = list_figures(), name.replace("_", "-")
+    if written not in known:
+        raise ConfigError(f"there is no figure {name!r}", where="sim figure", remedy=did_you_mean(written, known))
+    module = importlib.import_module(f"{figures.__name__}.{written.replace('-', '_')}")
     figure: Figure = module.FIGURE
     return figure
 
@@ -41,7 +44,7 @@ def measure_figures(names: Sequence[str], study: Study | None = None) -> list[Me
 
     Raises ConfigError for an unknown name, before anything runs.
     """
-    chosen = [load_figure(name) for name in dict.fromkeys(names)]
+    chosen = [load_figure(name) for name in dict.fromkeys(name.replace("_", "-") for name in names)]
     study = Study() if study is None else study
     targets = all_figure_targets()
     return [

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulator.experiments.validate_records import FAIL, Group, Number, Point
+from simulator.experiments.validate_records import FAIL, REPORTED, Group, Number, Point
 
 if TYPE_CHECKING:
     from simulator.experiments.figure_study import Study
 
-PanelKind = Literal["bars", "stacked", "lines", "scatter", "curves", "table", "hidden"]
+PanelKind = Literal["bars", "stacked", "lines", "scatter", "curves", "parity", "achieved", "rows", "table", "hidden"]
 
 _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose of it
 
@@ -21,9 +21,10 @@ _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose
 class Panel:
     """One pair of axes, or a table.
 
-    `bars` group series by position and `stacked` pile them up; `lines` join positions; `scatter` takes each value's x
-    from the panel `x_from`, which may be `hidden`, and `curves` do so without naming their points; a `table` has a row
-    per series and a column per position.
+    `bars` group series by position and `stacked` pile them up, `rows` do so from left to right; `lines` join positions;
+    `scatter` takes each value's x from the panel `x_from`, which may be `hidden`, and `curves` do so without naming
+    their points; `parity` draws ours over what was measured, `achieved` both over x; a `table` has a row per series and
+    a column per position.
     `reference` is a line to compare with, such as 1 for ratios.
     """
 
@@ -47,12 +48,25 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfiguredRun:
+    """A run of a configuration of `hw_configs`, with overrides."""
+
+    config: str
+    sets: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
-    """Synthetic traffic on a part of `hw_configs`, with overrides."""
+    """Synthetic traffic, or a trace that comes with the simulator (by its path from the repository's root), on a part
+    of `hw_configs`, with overrides."""
 
     part: str
     sets: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 1
+    trace: str = "synthetic"
+
+
+AnyRun = Run | ConfiguredRun | Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,9 @@ class Value:
     """One number of a figure: its panel, series and position, ours, and what a source published for it.
 
     `tolerance` is absolute. `is_baseline` marks a number that is measured on another machine and not ours to compute.
-    `others` are further published values, by who printed them; `contradicts` why the published one cannot be met.
+    `is_judged` is false where the published number is one measurement among many: `sim validate` says what is claimed
+    of all of them, and this one has an error but no verdict. `others` are further published values, by who printed
+    them; `contradicts` why the published one cannot be met.
     """
 
     panel: str
@@ -71,6 +87,7 @@ class Value:
     tolerance: float = 0.0
     n_decimals: int = 0
     is_baseline: bool = False
+    is_judged: bool = True
     others: tuple[tuple[str, float], ...] = ()
     contradicts: str = ""
 
@@ -88,7 +105,7 @@ class Value:
     def verdict(self) -> str:
         """`pass`, `fail`, `reported`, or nothing where there is no published value."""
         point = self.point(Group("", "", ""))
-        return "" if point is None else point.verdict
+        return "" if point is None else point.verdict if self.is_judged else REPORTED
 
     def point(self, group: Group) -> Point | None:
         """The value as validation has it; None where nothing is published."""
@@ -111,7 +128,7 @@ class Figure:
     caption: str
     source: str
     panels: tuple[Panel, ...]
-    runs: Mapping[str, Run | Replay]
+    runs: Mapping[str, AnyRun]
     measure: Callable[[Study], Sequence[Value]]
     cautions: tuple[str, ...] = ()
     inches: tuple[float, float] = (3.5, 2.5)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Measured, Panel, Value
+from simulator.experiments.figure_measured_drawing import N_LEGEND_ROWS, draw_achieved, draw_parity, draw_rows
 from simulator.experiments.figure_table_drawing import draw_tables
 from simulator.report.plot_style import COLOURS, INK, MARKERS, MUTED, OURS, PAPER
 
@@ -18,6 +19,8 @@ _TINTS = {1: (1.0,), 2: (1.0, 0.5), 3: (0.45, 0.72, 1.0)}  # shares of one colou
 _PUBLISHED, _BASELINE = "published", "GPU"
 _BAR_GROUP = 0.8  # of the distance between two positions
 _LABEL_POINTS = 6.0
+_PLOT_BREADTH = 5.0  # of a panel of points, against 8 of one with many bars
+_WIDE_SCALE = 300.0  # ratio of the ends of an axis from which only powers of ten are labelled
 _MARGIN_INCHES = 0.45  # that an axis takes with its label
 _LEGEND_INCHES, _LETTER_INCHES = 0.38, 0.052  # of a legend's entry, beside its letters
 
@@ -65,23 +68,32 @@ def short(value: float) -> str:
 
 def _breadth(panel: Panel, values: list[Value]) -> float:
     """How wide a panel is beside others: by its bars, if it has any."""
+    if panel.kind in ("parity", "curves", "achieved"):
+        return _PLOT_BREADTH
     n_bars = len(positions(values)) * (len(series_names(values)) ** 0.7 if panel.kind == "bars" else 1)
     return float(min(8.0, max(3.0, n_bars)))
 
 
 def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
     values = measured.of_panel(panel.name)
-    if panel.x_from:
+    if panel.kind == "parity":
+        draw_parity(axes, panel, values)
+    elif panel.kind == "rows":
+        draw_rows(axes, values)
+    elif panel.x_from:
         abscissae = {value.key[1:]: value for value in measured.of_panel(panel.x_from)}
-        (_scatter if panel.kind == "scatter" else _curves)(axes, values, abscissae)
+        draw_points = {"scatter": _scatter, "curves": _curves, "achieved": draw_achieved}
+        draw_points[panel.kind](axes, values, abscissae)
     else:
         draw_values: dict[str, Callable[[Axes, list[Value]], None]] = {
             "bars": _bars, "stacked": _stacked, "lines": _lines,
         }  # fmt: skip
         draw_values[panel.kind](axes, values)
     if panel.reference is not None:
-        axes.axhline(panel.reference, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2.5)
-    _scale(axes.yaxis, axes.set_yscale if panel.log_y else None)
+        along = axes.axvline if panel.kind == "rows" else axes.axhline
+        along(panel.reference, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2.5)
+    if panel.kind != "rows":
+        _scale(axes.yaxis, axes.set_yscale if panel.log_y else None)
     if panel.log_x:
         _scale(axes.xaxis, axes.set_xscale)
     axes.set_ylabel(panel.y)
@@ -89,12 +101,13 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
 
 
 def _scale(axis: Any, set_logarithmic: Callable[..., Any] | None) -> None:
-    """Plain numbers with commas on an axis; a logarithmic one has ticks at 1, 2 and 5."""
+    """Plain numbers with commas on an axis; a logarithmic one has ticks at 1, 2 and 5, a long one at powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if set_logarithmic is not None:
         set_logarithmic("log")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1,) if high / low > _WIDE_SCALE else (1, 2, 5)))
         axis.set_minor_formatter(NullFormatter())
     if set_logarithmic is not None or max(axis.get_view_interval()) >= 1000:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
@@ -240,6 +253,8 @@ def _mark_published(axes: Axes, xs: Sequence[float], values: Sequence[Value]) ->
 
 def _legend(axes: Axes, panel: Panel, values: Sequence[Value], inches: float) -> int:
     """The legend above the axes, where no value can hide it; returns how many rows it takes."""
+    if panel.kind in N_LEGEND_ROWS:  # drawn with the panel
+        return N_LEGEND_ROWS[panel.kind]
     handles = [*_series_handles(panel, values), *_other_handles(panel, values)]
     widest = max(_LEGEND_INCHES + _LETTER_INCHES * len(str(handle.get_label())) for handle in handles)
     n_rows = -(-len(handles) // max(1, int(inches / widest)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.experiments.figure_data import Measured, Replay, Run, Value
+from simulator.experiments.figure_data import AnyRun, ConfiguredRun, Measured, Replay, Value
 from simulator.experiments.figure_html import render
 from simulator.experiments.figure_table_drawing import error_text, ours_text, published_text
 from simulator.experiments.validate_records import FAIL
@@ -75,11 +75,13 @@ def index_page(
     )
 
 
-def command_of(run: Run | Replay, models: Mapping[str, Mapping[str, object]]) -> str:
+def command_of(run: AnyRun, models: Mapping[str, Mapping[str, object]]) -> str:
     """The command line that repeats a run."""
     if isinstance(run, Replay):
-        words = ["sim", "replay", f"hw_configs/{run.part}", "synthetic", *_set_options(run.sets)]
+        words = ["sim", "replay", f"hw_configs/{run.part}", run.trace, *_set_options(run.sets)]
         return shlex.join([*words, "--seed", str(run.seed)])
+    if isinstance(run, ConfiguredRun):
+        return shlex.join(["sim", "run", f"hw_configs/{run.config}", *_set_options(run.sets)])
     sets = {**models[run.model], "workload.scope": run.scope, **run.sets}
     return shlex.join(["sim", "run", _CONFIG, *_set_options(sets)])
 

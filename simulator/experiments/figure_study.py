@@ -12,10 +12,10 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.errors import ModelFault
 from simulator.devices.cost import HOURS_PER_YEAR, Cost
-from simulator.experiments.figure_data import Replay, Run, Value, printed
+from simulator.experiments.figure_data import ConfiguredRun, Replay, Run, Value, printed
 from simulator.experiments.figure_targets import Gpu, load_baseline
 from simulator.experiments.validate_records import Number
-from simulator.experiments.validate_runs import Runs
+from simulator.experiments.validate_runs import ConfiguredRuns, Runs
 from simulator.experiments.validate_targets import RunCase, RunGroup, Targets, load_targets
 from simulator.workload.catalog import data_directory
 
@@ -25,11 +25,12 @@ GEOMEAN = "geomean"
 
 
 class Study:
-    """Records, costs and baselines of CENT for its figures; a run asked for twice is made once."""
+    """Records of all figures, costs and baselines of CENT for its own; a run asked for twice is made once."""
 
     def __init__(self, targets: Targets | None = None, runs: Runs | None = None) -> None:
         self.targets = load_targets("cent") if targets is None else targets
         self.runs = Runs(self.targets) if runs is None else runs
+        self._configured = ConfiguredRuns()
 
     @cached_property
     def gpu(self) -> Gpu:
@@ -41,12 +42,14 @@ class Study:
         """The cost of a CENT machine."""
         return Cost(bind(load_part(data_directory("hw_configs") / "parts" / "cent_cost.yaml"), Cost.Config))
 
-    def record(self, run: Run) -> RunRecord:
+    def record(self, run: Run | ConfiguredRun) -> RunRecord:
         """The record of a run."""
+        if isinstance(run, ConfiguredRun):
+            return self._configured.record(run.config, run.sets)
         return self.runs.record(run.model, run.scope, run.sets)
 
     def part(self, replay: Replay) -> Any:
-        """The device of a replay's part, with its overrides."""
+        """The device of a replay's part, with its overrides; what it replays is the figure's business."""
         from simulator.experiments.replay import load_device
 
         return load_device(data_directory("hw_configs") / replay.part, replay.sets)[1]

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from simulator.contracts.results import Table
 from simulator.experiments.validate_golden import golden_points
-from simulator.experiments.validate_records import FAIL, Group, Point, Row, rows_of
-from simulator.experiments.validate_replays import is_of_replays, replay_points
+from simulator.experiments.validate_gpu import gpu_claims
+from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, Claim, Group, Point, Row, rows_of
+from simulator.experiments.validate_replays import replay_points
 from simulator.experiments.validate_runs import Runs
-from simulator.experiments.validate_targets import Targets, check_name, list_targets, load_targets, machine_of, path_of
+from simulator.experiments.validate_targets import (
+    Targets,
+    check_name,
+    kind_of,
+    list_targets,
+    load_targets,
+    machine_of,
+    path_of,
+)
 from simulator.report.wording import take_apart
 
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
 
 
-def validate(names: Sequence[str] = ()) -> list[Row]:
+def validate(names: Sequence[str] = (), profiles: Path | None = None) -> list[Row]:
     """Rows of all targets of the given names (all, where none is given).
 
-    Raises ConfigError for a name without targets.
+    `profiles` is the folder of published GPU profiles, by default where `gpu_profiles.reading` looks for them. Raises
+    ConfigError for a name without targets.
     """
     chosen = list(dict.fromkeys(names or list_targets()))
     for name in chosen:
         check_name(name)
-    of_replays = {name for name in chosen if is_of_replays(path_of(name))}
-    machines = dict.fromkeys(machine_of(name) for name in chosen if name not in of_replays)
+    kinds = {name: kind_of(path_of(name)) for name in chosen}
+    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] not in ("replays", "gpu"))
     loaded = {machine: load_targets(machine) for machine in machines}
     runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
 
-    def points(name: str) -> Iterator[Point]:
-        if name in of_replays:
+    def points(name: str) -> Iterator[Point | Claim]:
+        if kinds[name] == "gpu":
+            return gpu_claims(path_of(name), profiles)
+        if kinds[name] == "replays":
             return replay_points(path_of(name))
         return _named_points(name, loaded[machine_of(name)], runs[machine_of(name)])
 
@@ -38,25 +51,36 @@ def validate(names: Sequence[str] = ()) -> list[Row]:
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:
     """The rows as tables with a title each; errors and tolerances are shown relative to the target."""
-    columns = ("target", "published", "ours", "error", "tolerance", "verdict")
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row.group.name, []).append(row)
     return [
-        (f"{members[0].group.title} [{members[0].group.source}]", Table(columns, [_cells(row) for row in members]))
+        (
+            f"{members[0].group.title} [{members[0].group.source}]",
+            Table(_columns(members[0]), [_cells(row) for row in members]),
+        )
         for members in grouped.values()
     ]
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """What the tables cannot say: which numbers failed within rows of many, and why some cannot be met."""
+    """What the tables cannot say: which numbers failed within rows of many, why some cannot be met, or checked."""
     said = [
         f"{row.name}: {point.quantity} is {_number(point.ours, point)}, published {_number(point.target, point)}"
         for row in rows
         for point in row.points
-        if point.verdict == FAIL and len(row.points) > 1
+        if isinstance(point, Point) and point.verdict == FAIL and len(row.points) > 1
     ]
-    return said + list(dict.fromkeys(f"{row.name}: {row.worst.contradicts}" for row in rows if row.worst.contradicts))
+    notes = [row.worst.note for row in rows if row.verdict == NOT_CHECKED]
+    explained = [row for row in rows if row.worst.note and row.verdict != NOT_CHECKED and _needs_words(row)]
+    said += list(dict.fromkeys(f"{row.name}: {row.worst.note}" for row in explained))
+    return said + [f"not checked: {note}" for note in dict.fromkeys(notes)]
+
+
+def _needs_words(row: Row) -> bool:
+    """Whether a reader of the table must know the note of its row: a claim's names its worst rows, for when it
+    fails."""
+    return isinstance(row.worst, Point) or row.verdict in (FAIL, MISSED)
 
 
 def _named_points(name: str, targets: Targets, runs: Runs) -> Iterator[Point]:
@@ -137,8 +161,17 @@ def _label(targets: Targets, name: str) -> str:
     return " ".join([*words, named.unit])
 
 
+def _columns(row: Row) -> tuple[str, ...]:
+    if isinstance(row.worst, Claim):
+        return ("claim", "rows", "at most", "ours", "verdict")
+    return ("target", "published", "ours", "error", "tolerance", "verdict")
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     worst, n_points = row.worst, len(row.points)
+    if isinstance(worst, Claim):
+        at_most, ours = ("-" if one is None else f"{one:.3g} {worst.unit}" for one in (worst.limit, worst.ours))
+        return row.name, worst.rows, at_most, ours, row.verdict
     error = "-" if not worst.target else _percent(worst.error / abs(worst.target), signed=True)
     tolerance = _percent(worst.tolerance / abs(worst.target)) if worst.tolerance and worst.target else "equal"
     if n_points == 1:

@@ -8,11 +8,17 @@ from pathlib import Path
 from simulator.core.errors import ConfigError
 from simulator.experiments.figure_html import render
 from simulator.experiments.validate import remarks, tables
-from simulator.experiments.validate_records import FAIL, PASS, REPORTED, Row
+from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, PASS, REPORTED, Row
 from simulator.report.provenance import provenance
 
 _TITLE = "Validation"
-_VERDICTS = {PASS: "met", FAIL: "missed", REPORTED: "reported"}
+_VERDICTS = {
+    PASS: "met",
+    FAIL: "missed",
+    MISSED: "missed, for a known reason",
+    REPORTED: "reported",
+    NOT_CHECKED: "not checked",
+}
 
 
 def validation_page(rows: Sequence[Row]) -> str:
@@ -26,19 +32,22 @@ def validation_page(rows: Sequence[Row]) -> str:
             "title": members[0].group.title,
             "source": members[0].group.source,
             "n_met": sum(row.verdict == PASS for row in members),
-            "n_counted": sum(row.verdict != REPORTED for row in members),
+            "n_counted": sum(row.verdict in (PASS, FAIL) for row in members),
+            "columns": table.columns[1:-1],
             "rows": [(cells, row.verdict) for cells, row in zip(table.rows, members, strict=True)],
         }
         for (name, members), (_, table) in zip(grouped.items(), tables(rows), strict=True)
     ]
     origin = provenance()
-    counts = [sum(row.verdict == verdict for row in rows) for verdict in (PASS, FAIL, REPORTED)]
+    n_met, n_failed = (sum(row.verdict == verdict for row in rows) for verdict in (PASS, FAIL))
     values = {
         "groups": groups,
         "remarks": remarks(rows),
         "words": _VERDICTS,
         "footer": f"Commit {origin.git_commit or 'unknown'}; source {origin.source_hash[:12]}.",
-        **dict(zip(("n_met", "n_failed", "n_reported"), counts, strict=True)),
+        "n_met": n_met,
+        "n_failed": n_failed,
+        "n_reported": len(rows) - n_met - n_failed,
     }
     return render(_TITLE, "validation.html.j2", values)
 

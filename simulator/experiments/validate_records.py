@@ -10,6 +10,7 @@ from typing import Any
 Number = int | float | str  # text keeps the zeros at the end of a printed number
 
 PASS, FAIL, REPORTED = "pass", "fail", "reported"
+MISSED, NOT_CHECKED = "missed", "not checked"
 _ROUNDING = 1e-12  # of a target: what binary fractions lose of a decimal tolerance
 
 
@@ -79,16 +80,86 @@ class Point:
             "verdict": self.verdict,
         }
 
+    @property
+    def note(self) -> str:
+        """Why no faithful model can meet the number, if so."""
+        return self.contradicts
+
+    def as_row_object(self) -> dict[str, Any]:
+        """The point as a row that it is the worst of has it in JSON."""
+        return {
+            "target": self.target,
+            "ours": self.ours,
+            "error": self.error,
+            "error_frac": self.error / abs(self.target) if self.target else None,
+            "tolerance": self.tolerance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statistic of our errors over measured rows that is claimed to be at most `limit` (None: it is only reported).
+
+    `rows` says how many there are and whether the model was fitted on them. `ours` is None where there was nothing to
+    compare with; `note` then says why, and else what a reader should know, such as the rows that are furthest off.
+    Where the limit is missed for a reason that the note gives, `known` is how far: beyond it the claim fails.
+    """
+
+    group: Group
+    case: str
+    quantity: str
+    limit: float | None
+    ours: float | None
+    rows: str = ""
+    unit: str = "%"
+    note: str = ""
+    known: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether ours is at most the limit, is missed as far as is known, or that there is nothing to check (with)."""
+        if self.ours is None:
+            return NOT_CHECKED
+        if self.limit is None:
+            return REPORTED
+        if self.ours <= self.limit * (1 + _ROUNDING):
+            return PASS
+        return MISSED if self.known is not None and self.ours <= self.known else FAIL
+
+    @property
+    def severity(self) -> tuple[bool, float, float]:
+        """What orders claims from best to worst: failure, then the share of the limit that is used."""
+        share = (self.ours or 0.0) / self.limit if self.limit else 0.0
+        return self.verdict == FAIL, share, self.ours or 0.0
+
+    def as_object(self) -> dict[str, Any]:
+        """The claim as JSON has it."""
+        return {"case": self.case, "quantity": self.quantity, **self.as_row_object(), "verdict": self.verdict}
+
+    def as_row_object(self) -> dict[str, Any]:
+        """The claim as a row that it is the worst of has it in JSON."""
+        error = None if self.ours is None or self.limit is None else self.ours - self.limit
+        return {
+            "target": self.limit,
+            "at_most": True,
+            "ours": self.ours,
+            "error": error,
+            "error_frac": error / self.limit if error is not None and self.limit else None,
+            "tolerance": 0.0,
+            "unit": self.unit,
+            "rows": self.rows,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: one point, or all of a case, told by the worst of them."""
+    """A row of the table: one point or claim, or all of a case, told by the worst of them."""
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[Point | Claim, ...]
 
     @property
-    def worst(self) -> Point:
+    def worst(self) -> Point | Claim:
         """The point that is furthest off, in tolerances."""
         return max(self.points, key=lambda point: point.severity)
 
@@ -104,7 +175,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """pass, fail, or reported where the number contradicts another one of its source."""
+        """pass, fail, reported where nothing is asked of the number, or not checked where nothing was measured."""
         return self.worst.verdict
 
     def as_object(self) -> dict[str, Any]:
@@ -114,22 +185,18 @@ class Row:
             "name": self.name,
             "group": self.group.name,
             "source": self.group.source,
-            "target": worst.target,
-            "ours": worst.ours,
-            "error": worst.error,
-            "error_frac": worst.error / abs(worst.target) if worst.target else None,
-            "tolerance": worst.tolerance,
+            **worst.as_row_object(),
             "verdict": self.verdict,
             "n_points": len(self.points),
             "n_met": self.n_met,
-            "note": worst.contradicts,
+            "note": worst.note,
         }
         return row if len(self.points) == 1 else {**row, "points": [point.as_object() for point in self.points]}
 
 
-def rows_of(points: Iterable[Point]) -> list[Row]:
+def rows_of(points: Iterable[Point | Claim]) -> list[Row]:
     """Points as rows, in their order: a row per case of a folded group, per point of another."""
-    rows: dict[tuple[str, str], list[Point]] = {}
+    rows: dict[tuple[str, str], list[Point | Claim]] = {}
     for point in points:
         name = point.case if point.group.folded else f"{point.case}: {point.quantity}"
         rows.setdefault((point.group.name, name), []).append(point)

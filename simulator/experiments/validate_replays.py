@@ -48,11 +48,6 @@ def load_replay_targets(path: Path) -> ReplayTargets:
     return bind(load_part(path), ReplayTargets, ignore=())
 
 
-def is_of_replays(path: Path) -> bool:
-    """Whether a file of targets is a table of replays."""
-    return bool(load_part(path).get("kind") == "replays")
-
-
 def replay_points(path: Path) -> Iterator[Point]:
     """Every result of every row of the table that a file of targets names, beside ours; a group per part."""
     targets = load_replay_targets(path)

@@ -19,6 +19,21 @@ _DRAM = "parts/gddr6_aim.yaml"
 _WORKLOAD = "workload."
 
 
+class ConfiguredRuns:
+    """Records of configurations of `hw_configs` with overrides; a run asked for twice is made once."""
+
+    def __init__(self) -> None:
+        self._folder = data_directory("hw_configs")
+        self._records: dict[str, RunRecord] = {}
+
+    def record(self, config: str, sets: Mapping[str, Any]) -> RunRecord:
+        """The record of one run."""
+        key = config + str(sorted(sets.items()))
+        if key not in self._records:
+            self._records[key] = run_llm(load_settings(self._folder / config, sets))
+        return self._records[key]
+
+
 class Runs:
     """Records by model label, scope and overrides; a run asked for twice is made once."""
 

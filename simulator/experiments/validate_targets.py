@@ -135,6 +135,11 @@ def path_of(name: str, folder: Path = FOLDER) -> Path:
     return folder / f"{name}.yaml"
 
 
+def kind_of(path: Path) -> str:
+    """What a file of targets holds: `replays`, `figures`, `gpu`, or (without a kind) numbers of runs."""
+    return str(load_part(path).get("kind", ""))
+
+
 def check_name(name: str, folder: Path = FOLDER) -> None:
     """Raise ConfigError, with the nearest name, where there are no targets of a name."""
     if name not in list_targets(folder):

@@ -10,8 +10,8 @@ import pytest
 
 from simulator.experiments import validate_targets
 from simulator.experiments.validate import validate
-from simulator.experiments.validate_replays import is_of_replays, load_replay_targets, replay_points
-from simulator.experiments.validate_targets import FOLDER, path_of
+from simulator.experiments.validate_replays import load_replay_targets, replay_points
+from simulator.experiments.validate_targets import FOLDER, kind_of, path_of
 
 TARGETS = path_of("dram")
 
@@ -68,5 +68,4 @@ def test_a_wrong_row_fails(few: Path, sim) -> None:
 def test_rows_are_grouped_by_standard(few: Path) -> None:
     points = list(replay_points(few / "dram.yaml"))
     assert {point.group.name for point in points} == {"ddr4", "gddr6"}
-    assert is_of_replays(few / "dram.yaml")
-    assert not is_of_replays(FOLDER / "cent.yaml")
+    assert [kind_of(FOLDER / f"{name}.yaml") for name in ("dram", "cent", "gpu")] == ["replays", "", "gpu"]

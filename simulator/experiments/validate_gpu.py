@@ -1,0 +1,130 @@
+"""GPUs against measured kernels, steps and boards: what is claimed of the errors, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator.core.binding import bind
+from simulator.core.config import load_part
+from simulator.devices.gpu import Gpu
+from simulator.experiments.replay import load_device
+from simulator.experiments.validate_gpu_held_out import HeldOutClaims, held_out_claims
+from simulator.experiments.validate_gpu_host import HostClaims, host_claims
+from simulator.experiments.validate_gpu_kernels import ComparedKernel, compared_kernels, measured_kernels
+from simulator.experiments.validate_gpu_measured import Limits, claims_of
+from simulator.experiments.validate_gpu_profiles import ProfileClaim, Profiles, profile_claims
+from simulator.experiments.validate_gpu_steps import compared_steps, step_records
+from simulator.experiments.validate_records import Claim, Group
+from simulator.experiments.validate_runs import ConfiguredRuns
+from simulator.experiments.validate_targets import FOLDER
+from simulator.workload.catalog import data_directory
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KernelClaim(_Section):
+    """A claim of the time or the power of the rows of some kinds that move at least `min_bytes`."""
+
+    name: str
+    kinds: list[str]
+    min_bytes: int = 0
+    of: Literal["time", "power"] = "time"
+    rows: str
+    errors: Limits
+
+
+class KernelClaims(_Section):
+    """Claims of kernels by themselves on one part."""
+
+    title: str
+    source: str
+    part: str
+    claims: list[KernelClaim]
+
+
+class StepClaims(_Section):
+    """Claims of time and power of whole steps, with the configuration for each number of GPUs."""
+
+    title: str
+    source: str
+    configs: dict[int, str]
+    rows: str
+    claims: dict[str, Limits]
+
+
+class ProfileClaims(_Section):
+    """Claims of other GPUs."""
+
+    title: str
+    source: str
+    claims: list[ProfileClaim]
+
+
+class GpuTargets(_Section):
+    """A file of targets of kind `gpu`: the folder of measurements, and claims."""
+
+    kind: Literal["gpu"]
+    measured: str
+    kernels: KernelClaims
+    held_out: HeldOutClaims
+    steps: StepClaims
+    profiles: ProfileClaims
+    splitwise: HostClaims
+
+    @property
+    def folder(self) -> Path:
+        """Where the measurements lie."""
+        return FOLDER / self.measured
+
+    def gpu(self) -> Gpu:
+        """The GPU whose kernels were measured."""
+        found: Gpu = load_device(data_directory("hw_configs") / self.kernels.part)[1]
+        return found
+
+
+def load_gpu_targets(path: Path = FOLDER / "gpu.yaml") -> GpuTargets:
+    """The claims of a file. Raises ConfigError at the place of what is wrong."""
+    return bind(load_part(path), GpuTargets, ignore=())
+
+
+def gpu_claims(path: Path, folder: Path | None = None) -> Iterator[Claim]:
+    """Every claim of a file of targets beside what our errors are; `folder` is where published profiles lie."""
+    targets, profiles = load_gpu_targets(path), Profiles(folder)
+    gpu = targets.gpu()
+    rows = list(measured_kernels(gpu, targets.folder))
+    yield from _kernel_claims(targets, compared_kernels(gpu, rows))
+    yield from held_out_claims(targets.held_out, targets.kernels.part, gpu, rows)
+    yield from _step_claims(targets)
+    asked = targets.profiles
+    yield from profile_claims(Group("profiles", asked.title, asked.source, folded=False), asked.claims, profiles)
+    yield from host_claims(targets.splitwise, profiles)
+
+
+def _kernel_claims(targets: GpuTargets, kernels: list[ComparedKernel]) -> Iterator[Claim]:
+    asked = targets.kernels
+    group = Group("kernels", asked.title, asked.source, folded=False)
+    for claim in asked.claims:
+        mine = [
+            one
+            for one in kernels
+            if one.row.kind in claim.kinds and one.row.sizes.get("bytes", claim.min_bytes) >= claim.min_bytes
+        ]
+        if claim.of == "time":
+            rows = [one.time for one in mine]
+        else:
+            rows = [one.power for one in mine if one.power is not None]
+        yield from claims_of(group, claim.name, rows, claim.errors, claim.rows)
+
+
+def _step_claims(targets: GpuTargets) -> Iterator[Claim]:
+    asked = targets.steps
+    group = Group("steps", asked.title, asked.source, folded=False)
+    compared = compared_steps(step_records(targets.folder, asked.configs, ConfiguredRuns()))
+    for name, limits in asked.claims.items():
+        yield from claims_of(group, name, compared[name], limits, asked.rows)
