@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from simulator.devices.gpu import Gpu
 
 STEP_KINDS = ("tp_decode", "tp_prefill")
-SILU_MUL_PASSES = 5
 """The function reads and writes, the product with the other operand reads two and writes one."""
 OVERLAPPED_HEADS = {"Hq": 32, "Hkv": 8, "D": 128}
 """Heads of rows of two streams, whose columns do not say."""
@@ -138,12 +137,13 @@ def _heads(sizes: Any) -> Heads:
 
 
 def _norm(gpu: Gpu, row: KernelRow) -> tuple[Kernel, ...]:
-    return (gpu.kernels.norm(2 * row.sizes["M"] * row.sizes["N"] * BF16_BYTES),)
+    return (gpu.kernels.norm(row.sizes["M"], row.sizes["N"]),)
 
 
 def _silu_mul(gpu: Gpu, row: KernelRow) -> tuple[Kernel, ...]:
-    n_bytes = SILU_MUL_PASSES * row.sizes["M"] * row.sizes["N"] * BF16_BYTES
-    return (gpu.kernels.elementwise(n_bytes, n_launches=2),)
+    """Two launches on matrices of their own: read and written, then two read and one written."""
+    tensor = row.sizes["M"] * row.sizes["N"] * BF16_BYTES
+    return gpu.kernels.elementwise(2 * tensor), gpu.kernels.elementwise(3 * tensor)
 
 
 _KERNELS: dict[str, Callable[[Any, KernelRow], tuple[Kernel, ...]]] = {
