@@ -95,7 +95,6 @@ class Gpu:
         if config.fabric is None or config.collectives is None:
             raise ConfigError(
                 f"{config.name} has no fabric to other GPUs",
-                where="system.device",
                 remedy="name `fabric` and `collectives` in the part, as hw_configs/parts/gpu_h200.yaml does",
             )
         return GpuCollectives(config.collectives, config.fabric, n_ranks)
@@ -105,7 +104,6 @@ class Gpu:
         if self.config.host_link is None:
             raise ConfigError(
                 f"{self.config.name} has no link to a host",
-                where="system.device",
                 remedy="name `host_link` in the part, as hw_configs/parts/gpu_h200.yaml does",
             )
         return HostLink(self.config.host_link)

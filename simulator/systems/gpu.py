@@ -22,9 +22,10 @@ from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.contracts.tasks import TaskColumns, TaskGraph
 from simulator.core.energy import BackgroundPower, EnergyLedger
-from simulator.core.errors import MappingError
+from simulator.core.errors import ConfigError, MappingError
 from simulator.core.quantities import Bytes, PositiveInt, Ps
 from simulator.devices.gpu import Gpu as GpuDevice
+from simulator.devices.gpu_collectives import GpuCollectives
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard
@@ -106,12 +107,19 @@ class Gpu:
             prefill_kernel=config.prefill_attention_kernel or PREFILL_OF[config.attention_kernel],
             elementwise=config.elementwise,
         )
-        self.collectives = self.device.collectives(max(2, self.n_ranks)) if self.n_gpus > 1 else None
+        self.collectives = self._collectives() if self.n_gpus > 1 else None
         self.layers_of_stage = [
             model.n_layers // self.n_stages + (stage < model.n_layers % self.n_stages) for stage in range(self.n_stages)
         ]
         self._layouts: dict[Hashable, TaskColumns] = {}
         self._step = lru_cache(maxsize=N_STEPS_KEPT)(self._computed)
+
+    def _collectives(self) -> GpuCollectives:
+        try:
+            return self.device.collectives(max(2, self.n_ranks))
+        except ConfigError as error:
+            error.where = error.where or "system.device"
+            raise
 
     # --- what an engine asks
 

@@ -16,6 +16,7 @@ from tests.twins.gpu_step import keys_of_rows, tiles_of
 from .gpu_parts import device, heads, rows
 
 H200 = device()
+ATTENTION = H200.config.attention
 LLAMA_7B = Heads(32, 32, 128)
 KERNELS = ("split_kv", "fa2", "matmul")
 
@@ -82,7 +83,7 @@ def test_long_prompts_come_to_half_the_square(kernel: str) -> None:
     length = 1 << 17
     one = H200.kernels.attention_prefill(LLAMA_7B, [Rows(1, length, length)], kernel)
     assert one.flops == pytest.approx(2 * 32 * 128 * length**2, rel=256 / length)
-    frac = H200.config.attention.fa2_frac if kernel == "fa2" else H200.config.attention.prefill_frac
+    frac = ATTENTION.fa2_frac if kernel == "fa2" else ATTENTION.prefill_frac
     assert one.compute_ps == pytest.approx(one.flops / (frac * 989.4), rel=0.01)
 
 
@@ -133,22 +134,22 @@ def test_fa2_leaves_the_keys_whole_once_heads_fill_the_chip_and_runs_in_waves() 
     for batch in (1, 6, 7, 8, 9, 100):
         assert of(batch).flops == batch * 32 * tile_flops
     assert of(6).latency_ps > of(7).latency_ps  # 192 blocks are cut and combined, 224 are not
-    assert of(6).compute_ps == pytest.approx(6 * 32 * tile_flops / (0.42 * rate))
+    assert of(6).compute_ps == pytest.approx(6 * 32 * tile_flops / (ATTENTION.fa2_split_frac * rate))
     for batch, waves in ((7, 2), (8, 2), (9, 3), (100, 25)):
-        assert of(batch).compute_ps == pytest.approx(waves * 132 * tile_flops / (0.335 * rate))
+        assert of(batch).compute_ps == pytest.approx(waves * 132 * tile_flops / (ATTENTION.fa2_frac * rate))
 
 
 def test_the_longest_block_keeps_its_multiprocessor() -> None:
     rows = [Rows(64, 1, 100), Rows(1, 1, 100_000)]
     found = H200.kernels.attention_decode(LLAMA_7B, rows, "fa2")
-    assert found.compute_ps == pytest.approx(4 * 128 * 128 * 100_000 * 132 / (0.335 * 989.4))
+    assert found.compute_ps == pytest.approx(4 * 128 * 128 * 100_000 * 132 / (ATTENTION.fa2_frac * 989.4))
 
 
 def test_a_matmul_chain_adds_the_time_of_its_softmax() -> None:
     sizes = Heads(64, 8, 128)
     found = H200.kernels.attention_decode(sizes, [Rows(16, 1, 4096)], "matmul")
-    softmax_ps = 64 * 16 * 4096 / (1.97 * 132) * 1e3
-    assert found.memory_ps == pytest.approx(found.dram_bytes / (0.865 * 4.8) + softmax_ps)
+    softmax_ps = 64 * 16 * 4096 / (H200.config.elements.softmax_gelem_per_s * 132) * 1e3
+    assert found.memory_ps == pytest.approx(found.dram_bytes / (H200.config.bandwidths.bmm_frac * 4.8) + softmax_ps)
 
 
 def test_grouped_queries_read_a_shared_cache_once() -> None:
@@ -162,4 +163,4 @@ def test_a_million_positions_are_finite_and_in_proportion() -> None:
     short, long = (H200.kernels.attention_decode(LLAMA_7B, [Rows(1, 1, n)]) for n in (1 << 19, 1 << 20))
     assert long.memory_ps == 2 * short.memory_ps
     prompt = H200.kernels.attention_prefill(LLAMA_7B, [Rows(1, 1 << 20, 1 << 20)])
-    assert prompt.compute_ps == pytest.approx(2 * 32 * 128 * 2.0**40 / (0.64 * 989.4), rel=1e-3)
+    assert prompt.compute_ps == pytest.approx(2 * 32 * 128 * 2.0**40 / (ATTENTION.prefill_frac * 989.4), rel=1e-3)

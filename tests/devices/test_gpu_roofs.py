@@ -104,11 +104,15 @@ def test_norms_grow_with_rows_and_width(rows: int, width: int) -> None:
 
 
 def test_energy_of_a_kernel_by_hand() -> None:
-    """4.55 TB/s of reads at 112 pJ a byte on 140 W; and half the energy for each operation on 8 bits."""
+    """What a board draws anyway, and the energy of the bytes that it reads in a second; an operation on half the bits
+    takes half."""
     read = H200.kernels.stream(1 << 40, writes=False)
-    assert watts(H200, read) == pytest.approx(140 + 0.948 * 4.8 * 112, rel=1e-4)
+    bandwidth, energies = H200.config.bandwidths.attention_frac * 4.8, H200.config.energies
+    expected_w = energies.active_mw / 1e3 + bandwidth * energies.dram_pj_per_byte
+    assert watts(H200, read) == pytest.approx(expected_w, rel=1e-4)
+    assert 450 < expected_w < 720
     wide, narrow = H200.kernels.gemm(64, 64, 64), H200.kernels.gemm(64, 64, 64, "fp8")
-    assert wide.compute_pj == 2 * 64**3 * 1.3
+    assert wide.compute_pj == 2 * 64**3 * energies.pj_per_flop
     assert narrow.compute_pj == wide.compute_pj / 2
 
 

@@ -173,7 +173,10 @@ def test_a_larger_vector_never_takes_less(n_bytes: int, more: int, kind: str) ->
 def test_protocols_take_over_by_what_a_rank_sends() -> None:
     collectives = gpu("llama2-70b", config="gpu_4xh200_tp4").collectives
     assert collectives is not None
-    for kind, largest in (("all_reduce", 4 * 333_333), ("all_gather", 4 * 666_666)):
+    most = collectives.software.protocols["ll"].max_sent_bytes
+    assert most is not None
+    for kind, n_steps in (("all_reduce", 6), ("all_gather", 3)):
+        largest = 4 * (most // n_steps)
         assert collectives.protocol(kind, largest) == "ll"
         assert collectives.protocol(kind, largest + 4) == "simple"
         assert collectives.time_ps(kind, largest + 4) > collectives.time_ps(kind, largest)
@@ -187,8 +190,10 @@ def test_rings_of_any_number_of_ranks(n_ranks: int) -> None:
     n_bytes = 1 << 32
     sent = 2 * (n_ranks - 1) * math.ceil(n_bytes / n_ranks)
     assert collectives.sent_bytes("all_reduce", n_bytes) == sent
-    wire_ps = sent / 0.61 * 272 / 256 / 450e9 * 1e12
-    fixed_ps = 28_000_000 + 2 * (n_ranks - 1) * 610_000  # a handshake; two links and the switch, step by step
+    simple = collectives.software.protocols["simple"]
+    wire_ps = sent / float(simple.payload_share) * 272 / 256 / 450e9 * 1e12
+    # A handshake; two links and the switch, step by step.
+    fixed_ps = simple.launch_ps + 2 * (n_ranks - 1) * (610_000 + simple.step_ps)
     assert collectives.time_ps("all_reduce", n_bytes) == pytest.approx(fixed_ps + wire_ps, rel=1e-6)
 
 

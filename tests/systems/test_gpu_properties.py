@@ -59,7 +59,9 @@ def test_fa2_is_monotone_on_each_side_of_where_it_stops_splitting_keys(model, co
     system = gpu(model, attention_kernel="fa2")
     least, more = (time_ps(system, Batch.decode(context, one)) for one in (n, n + 1))
     unsplit = [one * model.n_heads >= 1.6 * 132 for one in (n, n + 1)]
-    saved_ps = 2_300_000 * model.n_layers if unsplit == [False, True] else 0
+    launches = system.config.device.launches
+    saved_ps = (launches.attention_decode_ps - launches.attention_unsplit_ps) * model.n_layers
+    saved_ps = saved_ps if unsplit == [False, True] else 0
     assert more >= least - saved_ps - ROUNDING_PS
 
 
@@ -111,7 +113,7 @@ def test_energy_is_power_times_time_and_power_keeps_to_the_limit(
     assert step.energy.total_pj == pytest.approx(step.power_w * step.latency_ps, rel=1e-12)
     assert step.energy.total_pj == pytest.approx(sum(step.energy.by_component().values()), rel=1e-12)
     assert all(value >= 0 for value in step.energy.by_component().values())
-    assert step.power_w >= 140.0 * n_ranks * (1 - 1e-9)
+    assert step.power_w >= system.config.device.energies.active_mw / 1e3 * n_ranks * (1 - 1e-9)
     assert 0.05 <= step.metrics["clock_frac"] <= 1.0
     if step.metrics["clock_frac"] > 0.05:
         assert step.power_w <= limit_w * n_ranks * (1 + 1e-6)
@@ -201,7 +203,7 @@ def test_extreme_batches_are_finite() -> None:
     ):
         step = system.step(batch)
         assert 0 < step.latency_ps < 10**18
-        assert 140.0 <= step.power_w <= 700.0 * (1 + 1e-6)
+        assert 100.0 <= step.power_w <= 700.0 * (1 + 1e-6)
     assert time_ps(system, Batch.prefill(1, 1)) == time_ps(system, Batch.decode(1, 1))
 
 
@@ -211,7 +213,7 @@ def test_a_step_reads_its_weights_once_and_its_cache() -> None:
     weights = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008) + 32_000 * 4096
     acts = 32 * (4096 + 3 * 4096 + 4096 + 4096 + 4096 + 22016 + 11008 + 4096) + 4096 + 32_000
     assert step.traffic_bytes["memory"] == 2 * (weights + acts) + 1000 * 524_288
-    assert step.latency_ps > 2 * weights / (0.88 * 4.8)
+    assert step.latency_ps > 2 * weights / 4.8
 
 
 def test_experts_that_nobody_chose_are_not_read() -> None:

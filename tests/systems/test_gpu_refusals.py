@@ -95,7 +95,7 @@ def test_efficiencies_are_shares(refused: Callable[..., str], key: str, value: s
     ("key", "value", "word"),
     [
         ("board_limit", "100 W", "leaves nothing of `board_limit`, 100 W"),
-        ("board_limit", "140 W", "leaves nothing of `board_limit`, 140 W"),
+        ("board_limit", "120 W", "leaves nothing of `board_limit`, 120 W"),
         ("board_limit", "-1 W", "board_limit"),
         ("l2_partitions", "0", "above 0"),
         ("n_sms", "0", "above 0"),
