@@ -78,7 +78,7 @@ class GpuShard:
         uses = {use.name: use.operator for use in operators(self.model, batch)}
         tokens = batch.new_tokens
         layer = [*self._attention_block(uses, tokens, batch), *self._ffn_block(uses, tokens)]
-        return Launches(self._before(tokens), tuple(layer), tuple(self._after(len(batch.sequences))))
+        return Launches(self._before(tokens), tuple(layer), tuple(self._after(batch.n_sequences)))
 
     def _before(self, tokens: int) -> tuple[tuple[str, Kernel], ...]:
         n_bytes = 2 * tokens * self.model.hidden * BF16_BYTES
@@ -126,6 +126,8 @@ class GpuShard:
         model = self.model
         if "ffn_norm" in uses:
             yield "ffn_norm", self._norm(tokens, model.hidden)
+        for _ in range(model.norms_per_layer - 2):
+            yield "other_norm", self._norm(tokens, model.hidden)
         up = uses.get("up_proj")
         if isinstance(up, ExpertLinear):
             yield from self._experts(uses["router"], up, tokens)

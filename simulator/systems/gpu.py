@@ -28,6 +28,7 @@ from simulator.devices.gpu import Gpu as GpuDevice
 from simulator.devices.gpu_collectives import GpuCollectives
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
+from simulator.devices.gpu_levelling import Levelling
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard
 from simulator.devices.scheduling import schedule
 from simulator.workload.batch import Batch
@@ -59,6 +60,11 @@ class Entry:
     count: int
     place: Literal["before", "layer", "after"]
     exchange: Exchange | None = None
+
+    @property
+    def busy_count(self) -> int:
+        """How often the stage is at work on it: never on what it hands on, which leaves while it works on."""
+        return 0 if self.exchange is not None and self.exchange.kind == "send" else self.count
 
 
 class Gpu:
@@ -111,6 +117,7 @@ class Gpu:
         self.layers_of_stage = [
             model.n_layers // self.n_stages + (stage < model.n_layers % self.n_stages) for stage in range(self.n_stages)
         ]
+        self._levelling = Levelling(model, config.attention_kernel, context_step)
         self._layouts: dict[Hashable, TaskColumns] = {}
         self._step = lru_cache(maxsize=N_STEPS_KEPT)(self._computed)
 
@@ -142,11 +149,12 @@ class Gpu:
     def kv_room(self) -> KvRoom:
         """Room beside the weights on the fullest GPU. Raises MappingError where the weights alone do not fit."""
         model, config = self.model, self.config
-        form = config.device.formats[self.shard.number_format]
-        stored = model.weight_bytes * (1 + form.scale_bits_each / form.weight_bits)
-        table = model.vocab * model.hidden * model.weight_bits / 8
+        form, base = (config.device.formats[name] for name in (self.shard.number_format, config.device.base_format))
+        # Word tables stay in 16 bits, as the product with them does; everything else is in the format's.
         n_tables = 1 if model.tied_embeddings else 2
-        per_layer = (stored - n_tables * table) / model.n_layers
+        table = model.vocab * model.hidden * base.weight_bits / 8
+        n_weights = model.n_params - n_tables * model.vocab * model.hidden
+        per_layer = n_weights * (form.weight_bits + form.scale_bits_each) / 8 / model.n_layers
         tables = n_tables * table if self.n_stages == 1 else table
         weights = -(-(per_layer * self.layers_of_stage[0] + tables) // self.n_ranks)
         free = int(config.device.capacity_bytes - config.reserved_bytes - weights)
@@ -164,7 +172,13 @@ class Gpu:
     def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
         kept = min(context, self.model.sliding_window or context)
-        missing = self.kv_room.missing_bytes(n_sequences, kept)
+        goes_on = "; the run goes on as if they fitted (system.capacity: report)"
+        try:
+            missing = self.kv_room.missing_bytes(n_sequences, kept)
+        except MappingError as error:
+            if self.capacity == "enforce":
+                raise
+            return error.message + goes_on
         if not missing:
             return None
         text = (
@@ -174,16 +188,16 @@ class Gpu:
         if self.capacity == "enforce":
             remedy = "use a smaller batch or context, more GPUs, or set system.capacity=report"
             raise MappingError(text, where="workload.batch", remedy=remedy, missing_bytes=missing)
-        return text + "; the run goes on as if they fitted (system.capacity: report)"
+        return text + goes_on
 
     def step_key(self, batch: Batch) -> Hashable:
-        """Decodes cost what their number and the sum of their contexts say; their mean context is rounded up to a
-        multiple of `context_step`, so that a step is never charged less than it costs."""
-        return batch.levelled(self.context_step)
+        """Decodes cost what their number and the sum of their contexts say (with `fa2` the longest, too); their mean
+        context is rounded up to a multiple of `context_step`, so that a step is never charged less than it costs."""
+        return self._levelling.levelled(batch)
 
     def step(self, batch: Batch) -> StepResult:
         """Time, energy and bounds of one step of any sequences."""
-        return self._step(batch.levelled(self.context_step))
+        return self._step(self._levelling.levelled(batch))
 
     # --- one step
 
@@ -191,7 +205,7 @@ class Gpu:
         micro = self._microbatches(batch)
         stages = [[self._entries(one, stage) for one in micro] for stage in range(self.n_stages)]
         work = self.device.run(
-            [[(entry.kernel, entry.count) for entries in stage for entry in entries] for stage in stages]
+            [[(entry.kernel, entry.busy_count) for entries in stage for entry in entries] for stage in stages]
         )
         times_ps = [round(time) for time in work.time_ps.tolist()]
         ratios = work.ratios.tolist()
@@ -373,6 +387,6 @@ def _sums(stages: list[list[list[Entry]]], times_ps: list[int]) -> tuple[list[in
         busy_ps.append(0)
         for entries in micro:
             for entry, time_ps in zip(entries, rest, strict=False):
-                busy_ps[-1] += time_ps * entry.count
+                busy_ps[-1] += time_ps * entry.busy_count
                 n_launches += entry.count * (entry.exchange is None)
     return busy_ps, n_launches

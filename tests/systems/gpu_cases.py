@@ -51,7 +51,7 @@ def shared_models(draw: st.DrawFn, n_ranks: int = 1, *, window: bool = True) -> 
     rep = draw(st.sampled_from([1, 2, 4, 8]))
     while n_kv * rep % n_ranks:
         rep *= 2
-    norms = draw(st.integers(0, 2))
+    norms = draw(st.integers(0, 4))
     changes: dict[str, Any] = {} if window else {"sliding_window": None}
     return model.replace(
         n_heads=n_kv * rep,

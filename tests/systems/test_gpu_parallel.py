@@ -101,8 +101,8 @@ def test_a_pipeline_takes_between_its_slowest_stage_and_the_sum(
     step = system.step(batch_of(sequences))
     busy = busy_of(system, batch_of(sequences))
     assert len(busy) == n_stages
-    on_gpus = sum(span.end_ps - span.start_ps for span in step.schedule.spans if span.resource in ("gpu", "gpu 0"))
-    assert on_gpus <= step.latency_ps <= sum(busy)
+    sending = sum(one.end_ps - one.start_ps for one in step.schedule.spans if one.operator == "send_activations")
+    assert max(busy) <= step.latency_ps <= sum(busy) + sending
     assert sum(system.layers_of_stage) == model.n_layers
     assert max(system.layers_of_stage) - min(system.layers_of_stage) <= 1
 
@@ -113,7 +113,7 @@ def test_one_micro_batch_goes_through_the_stages_one_after_the_other() -> None:
     alone, staged = one.step(batch), four.step(batch)
     sends = [span for span in staged.schedule.spans if span.operator == "send_activations"]
     assert len(sends) == 3
-    assert staged.latency_ps == sum(busy_of(four, batch))
+    assert staged.latency_ps == sum(busy_of(four, batch)) + sum(one.end_ps - one.start_ps for one in sends)
     assert staged.latency_ps - alone.latency_ps == pytest.approx(sum(s.end_ps - s.start_ps for s in sends), rel=0.05)
     assert staged.latency_ps > alone.latency_ps
     assert staged.energy.total_pj > alone.energy.total_pj  # three boards wait
@@ -143,7 +143,6 @@ def test_stages_have_links_of_their_own() -> None:
     assert len({one.resource for one in spans}) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a stage that sends while it computes is charged both times in full")
 def test_a_stage_that_sends_beside_its_work_works_once() -> None:
     thin = SMALL.replace(n_layers=2, ffn=16, hidden=8192, n_heads=1, n_kv_heads=1, head_dim=16)
     system = gpu(thin, pipeline_parallel=2, n_microbatches=8)
@@ -249,7 +248,6 @@ def test_several_gpus_need_a_fabric() -> None:
             gpu(SMALL, device__fabric=None, **how)
 
 
-@pytest.mark.xfail(strict=True, reason="the word tables count in the layers' bits, and the head is read in 16")
 def test_what_a_step_reads_is_held_in_memory() -> None:
     model = gpu("llama3-8b").model.replace(weight_bits=4)
     system = gpu(model)
@@ -262,7 +260,6 @@ def test_what_a_step_reads_is_held_in_memory() -> None:
     assert held >= sum(read.values()) + embedding - 32 * (1 << 20)
 
 
-@pytest.mark.xfail(strict=True, reason="weights are held in the model's bits whatever format multiplies them")
 def test_a_number_format_says_what_is_held() -> None:
     by_format, by_bits = gpu("llama3-8b", number_format="w4a16"), gpu(gpu("llama3-8b").model.replace(weight_bits=4))
     batch = Batch.decode(100, 1)

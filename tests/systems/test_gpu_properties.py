@@ -168,7 +168,11 @@ def test_order_does_not_matter_and_equal_keys_are_equal_steps(
     assert first.energy.total_pj == pytest.approx(second.energy.total_pj, rel=1e-12)
 
 
-@given(shared_models(), st.lists(st.integers(1, 3000), min_size=1, max_size=9), st.sampled_from(ATTENTION_KERNELS))
+@given(
+    shared_models(window=False),
+    st.lists(st.integers(1, 3000), min_size=1, max_size=9),
+    st.sampled_from(["split_kv", "matmul"]),
+)
 @settings(max_examples=60, deadline=None)
 def test_decodes_with_an_equal_sum_are_one_step(model, contexts: list[int], kernel: str) -> None:
     mean, left = divmod(sum(contexts), len(contexts))
@@ -237,7 +241,6 @@ def test_tied_embeddings_learned_positions_and_parallel_blocks_run() -> None:
     assert time_ps(opt, Batch.decode(2048, 1)) > time_ps(opt, Batch.decode(1, 1))
 
 
-@pytest.mark.xfail(strict=True, reason="decodes are levelled before a window cuts off what is beyond it")
 def test_a_window_reads_of_each_sequence_what_it_sees() -> None:
     model = gpu("llama2-7b").model.replace(sliding_window=512)
     ragged = [(1, 10)] * 32 + [(1, 100_000)] * 32
@@ -246,18 +249,15 @@ def test_a_window_reads_of_each_sequence_what_it_sees() -> None:
     assert read == same
 
 
-@pytest.mark.xfail(strict=True, reason="only the first two norms of a layer are launched")
 def test_four_norms_a_layer_take_longer_than_two() -> None:
     two, four = gpu(SMALL), gpu(SMALL.replace(norms_per_layer=4))
     assert time_ps(four, Batch.decode(1, 1)) > time_ps(two, Batch.decode(1, 1))
 
 
-@pytest.mark.xfail(strict=True, reason="rounding goes beyond the last learned position")
 def test_rounding_stays_within_learned_positions() -> None:
     assert time_ps(gpu("opt-6.7b", context_step=1000), Batch.decode(2040, 1)) > 0
 
 
-@pytest.mark.xfail(strict=True, reason="the mean of contexts hides the longest one, which keeps a multiprocessor busy")
 def test_a_long_sequence_among_short_ones_is_not_charged_their_mean() -> None:
     """FlashAttention-2 leaves keys whole: 2048 blocks of 100 keys and 32 of 100,000 wait for the long ones."""
     system = gpu("llama2-7b", attention_kernel="fa2")

@@ -149,7 +149,6 @@ def test_capacity_that_is_only_reported_says_so(repo_root: Path) -> None:
     assert run.metrics["step_time_ms"] > 0
 
 
-@pytest.mark.xfail(strict=True, reason="weights that do not fit are refused where capacity is only reported, too")
 def test_weights_that_do_not_fit_are_only_reported_too(repo_root: Path) -> None:
     run = simulator.run(
         repo_root / "hw_configs" / "gpu_h200.yaml", {**STEP, "workload.model": "opt-175b", "system.capacity": "report"}

@@ -15,12 +15,8 @@ TOLERANCE = 1e-6  # whole picoseconds of kernels that take a microsecond and mor
 
 
 def twin_of(system: Gpu, sequences: list[tuple[int, int]]) -> gpu_step.Step:
-    """The twin's step on the system's own part; with FlashAttention-2 on contexts that the system has levelled, as
-    blocks of unequal length do not cost what their mean does."""
+    """The twin's step on the system's own part."""
     config = system.config
-    if config.attention_kernel == "fa2":
-        levelled = batch_of(sequences).levelled().sequences
-        sequences = [(one.new_tokens, one.context) for one in levelled]
     return gpu_step.step(
         gpu_step.Card(config.device),
         system.model,
@@ -56,10 +52,10 @@ def test_a_step_is_what_its_formulas_say(data: st.DataObject, n_ranks: int, kern
     assert_alike(system, data.draw(pairs()))
 
 
-@given(shared_models(), st.integers(1, 9), st.integers(1, 4000), st.sampled_from(ATTENTION_KERNELS))
-@settings(max_examples=40, deadline=None)
-def test_decodes_of_one_context_in_a_window(model, n: int, context: int, kernel: str) -> None:
-    assert_alike(gpu(model, attention_kernel=kernel), [(1, context)] * n)
+@given(shared_models(), st.lists(st.integers(1, 4000), min_size=1, max_size=9), st.sampled_from(ATTENTION_KERNELS))
+@settings(max_examples=80, deadline=None)
+def test_ragged_decodes_in_a_window(model, contexts: list[int], kernel: str) -> None:
+    assert_alike(gpu(model, attention_kernel=kernel), [(1, context) for context in contexts])
 
 
 @pytest.mark.parametrize("kernel", ATTENTION_KERNELS)

@@ -263,6 +263,7 @@ def launches_of(
         layer += all_reduce("all_reduce_attention") + residual("attention_residual")
     if model.norms_per_layer >= 2:
         layer.append(norm("ffn_norm", tokens, model.hidden))
+    layer += [norm("other_norm", tokens, model.hidden)] * (model.norms_per_layer - 2)
     layer += _feed_forward(card, model, tokens, form, n_ranks, fused)
     layer += all_reduce("all_reduce_ffn") + residual("ffn_residual")
 

@@ -1,0 +1,43 @@
+"""Which batches cost a GPU the same: decodes at their mean context, as far as kernel and model see no more of them.
+
+Attention reads and computes in proportion to positions, so that the number of decodes and the sum of their contexts
+say what they cost. What lies beyond a window costs nothing and is cut off before; FlashAttention-2 leaves the keys of a
+sequence whole, so that the longest one counts by itself.
+"""
+
+from __future__ import annotations
+
+from simulator.devices.gpu_kernels import DecodeKernel
+from simulator.workload.batch import Batch, Run, Sequence
+from simulator.workload.model import ModelSpec
+
+
+class Levelling:
+    """Batches as their costs see them, mean contexts rounded up to multiples of `context_step`: a step is never charged
+    less than it costs."""
+
+    def __init__(self, model: ModelSpec, kernel: DecodeKernel, context_step: int) -> None:
+        self._window = model.sliding_window
+        self._n_positions = model.n_positions if model.position == "learned" else None
+        self._is_whole = kernel == "fa2"
+        self._context_step = context_step
+        self._is_plain = self._window is None and self._n_positions is None and not self._is_whole
+
+    def levelled(self, batch: Batch) -> Batch:
+        """The batch that stands for all of the same cost."""
+        if self._is_plain:
+            return batch.levelled(self._context_step)
+        step = self._context_step
+        single = [(one.context, n) for one, n in batch.runs if one.new_tokens == 1]
+        if self._n_positions is not None and single and -(-max(single)[0] // step) * step > self._n_positions:
+            step = 1  # there is no position to round up to
+        if self._window is not None:
+            single = [(min(context, self._window), n) for context, n in single]
+        longest: list[Run] = []
+        if self._is_whole and single:
+            index = max(range(len(single)), key=lambda index: single[index][0])
+            context, n = single[index]
+            longest.append((Sequence(1, -(-context // step) * step), 1))
+            single[index : index + 1] = [(context, n - 1)] if n > 1 else []
+        rest = [*((Sequence(1, context), n) for context, n in single), *batch.prompts]
+        return Batch.of_runs([*longest, *Batch.of_runs(rest).levelled(step).runs])
