@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from simulator.devices.gpu import Gpu
 
 STEP_KINDS = ("tp_decode", "tp_prefill")
-"""The function reads and writes, the product with the other operand reads two and writes one."""
 OVERLAPPED_HEADS = {"Hq": 32, "Hkv": 8, "D": 128}
 """Heads of rows of two streams, whose columns do not say."""
 
@@ -57,7 +56,8 @@ def predict(gpu: Gpu, rows: Sequence[KernelRow], name: str = "") -> Predictions:
         if kernels:
             groups.append([(kernel, 1.0) for kernel in kernels])
             owners.append(place)
-            kept_frac.append(1.0 if len(kernels) == 1 else 1.0 - gpu.config.streams_overlap_frac)
+            in_streams = row.family == "attn_prefill_plus_decode"
+            kept_frac.append(1.0 - gpu.config.streams_overlap_frac if in_streams else 1.0)
         elif row.family == "idle":
             power_w[place] = gpu.config.energies.idle_mw / 1e3
         elif row.family not in STEP_KINDS:
