@@ -13,7 +13,20 @@ import typer
 from typer.core import TyperGroup
 
 from simulator import __version__
-from simulator.cli import catalog, check, compare, explain, figure, replay, run, sweep, trace, validate, warmup
+from simulator.cli import (
+    calibrate,
+    catalog,
+    check,
+    compare,
+    explain,
+    figure,
+    replay,
+    run,
+    sweep,
+    trace,
+    validate,
+    warmup,
+)
 from simulator.cli.options import Invocation
 from simulator.cli.output import complain, leave_pipe
 from simulator.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, ModelFault, SimulatorError
@@ -51,6 +64,7 @@ def build_app() -> typer.Typer:
     app.command("run")(run.run)
     app.command("replay")(replay.replay)
     app.command("sweep")(sweep.sweep)
+    app.add_typer(calibrate.app, name="calibrate")
     app.command("validate")(validate.validate)
     app.command("compare")(compare.compare)
     app.command("explain", cls=explain.ExplainCommand)(explain.explain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from simulator.devices.gpu_config import GpuConfig
 from simulator.kernels import gpu_calibration as terms
@@ -31,11 +31,12 @@ class FitParameter:
     unit: str = ""
     scale: float = 1.0
     least: float = 0.05
-    most: float = 1.5
+    most: float = 1.0
 
     def of(self, config: GpuConfig) -> float:
         """Its value in a bound part."""
-        return float(reduce(_member, self.field.split("."), config))
+        value: Any = reduce(_member, self.field.split("."), cast(Any, config))
+        return float(value)
 
     def written(self, value: float) -> str | float:
         """A value of the field as a part writes it, to four digits."""
@@ -51,12 +52,12 @@ def parameters_of(config: GpuConfig) -> Sequence[FitParameter]:
     """All of them for one part, those first that are refitted first."""
     base = f"formats.{config.base_format}.matmul_frac"
     return (
-        _share("bandwidths.gemm_frac", terms.MEMORY, GEMM),
+        _bandwidth("bandwidths.gemm_frac", GEMM),
         _launch("launches.gemm", GEMM),
-        _share(base, terms.COMPUTE, GEMM, DECODE),
-        _share("bandwidths.attention_frac", terms.MEMORY, DECODE, PREFILL),
+        _rate(base, GEMM, DECODE),
+        _bandwidth("bandwidths.attention_frac", DECODE, PREFILL),
         _launch("launches.attention_decode", DECODE),
-        _share("attention.prefill_frac", terms.COMPUTE, PREFILL),
+        _rate("attention.prefill_frac", PREFILL),
         FitParameter(
             "energies.dram", "energies.dram_pj_per_byte", terms.DRAM_ENERGY, FAMILIES, "pJ/B", least=1e-3, most=1e5
         ),
@@ -65,8 +66,13 @@ def parameters_of(config: GpuConfig) -> Sequence[FitParameter]:
     )
 
 
-def _share(path: str, term: int, *families: str) -> FitParameter:
-    return FitParameter(path, path, term, families)
+def _bandwidth(path: str, *families: str) -> FitParameter:
+    return FitParameter(path, path, terms.MEMORY, families, most=1.0)
+
+
+def _rate(path: str, *families: str) -> FitParameter:
+    # Boost clocks can lie above the data sheet's.
+    return FitParameter(path, path, terms.COMPUTE, families, most=1.5)
 
 
 def _launch(path: str, family: str) -> FitParameter:

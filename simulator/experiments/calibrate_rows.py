@@ -16,6 +16,7 @@ from simulator.devices.gpu import Gpu
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import decode_kernel, kernels_of
 from simulator.experiments.calibrate_parameters import DECODE, FAMILIES, GEMM, PREFILL, FitParameter
+from simulator.experiments.calibrate_search import Objective
 from simulator.kernels import gpu_calibration as kernel
 
 if TYPE_CHECKING:
@@ -79,22 +80,45 @@ class FitRows:
         self, parameters: Sequence[FitParameter], vectors: NDArray[np.float64], pull: float
     ) -> NDArray[np.float64]:
         """The loss of each vector float64[m, p] of logarithms of factors on the parameters' starting values."""
-        found = np.empty(len(vectors))
-        kernel.losses(
-            vectors, self.base, self.index(parameters), self.active_mw, self.limit_mw, self.measured_ps,
-            self.measured_mw, POWER_WEIGHT, pull, found,
-        )  # fmt: skip
-        return found
+        return self.objective(parameters, pull)(vectors)
 
-    def at_start(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Clock ratios and times in ps float64[n] at the part's own values."""
+    def objective(self, parameters: Sequence[FitParameter], pull: float) -> Objective:
+        """`losses` as a function of the vectors alone."""
+        index = self.index(parameters)
+
+        def losses(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+            found = np.empty(len(vectors))
+            kernel.losses(
+                vectors, self.base, index, self.active_mw, self.limit_mw, self.measured_ps, self.measured_mw,
+                POWER_WEIGHT, pull, found,
+            )  # fmt: skip
+            return found
+
+        return losses
+
+    def predicted(
+        self, parameters: Sequence[FitParameter], vector: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in ps and powers in mW float64[n] at a vector float64[p]."""
+        _, time_ps, power_mw = self._at(parameters, vector)
+        return time_ps, power_mw
+
+    def at_start(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """At the part's own values the clock ratios float64[n], and bool[n] whether arithmetic takes longest."""
+        ratios, _, _ = self._at((), np.zeros(0))
+        compute_ps = self.base[kernel.COMPUTE] + self.base[kernel.TAIL]
+        return ratios, compute_ps > np.maximum(self.base[kernel.MEMORY], self.base[kernel.LATENCY])
+
+    def _at(
+        self, parameters: Sequence[FitParameter], vector: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         n = len(self.rows)
-        ratios, time_ps, power_mw = np.empty((3, n))
+        ratios, time_ps, power_mw = np.empty(n), np.empty(n), np.empty(n)
         kernel.predict_rows(
-            np.ones(0), self.base, self.index(()), self.active_mw, self.limit_mw, np.arange(n + 1), np.ones(n),
-            np.empty((kernel.N_TERMS, n)), ratios, time_ps, power_mw,
+            np.exp(vector), self.base, self.index(parameters), self.active_mw, self.limit_mw, np.arange(n + 1),
+            np.ones(n), np.empty((kernel.N_TERMS, n)), ratios, time_ps, power_mw,
         )  # fmt: skip
-        return ratios, time_ps
+        return ratios, time_ps, power_mw
 
     def only(self, kept: NDArray[np.bool_]) -> FitRows:
         """Some of the rows."""

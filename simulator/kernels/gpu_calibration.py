@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from simulator.kernels.gpu_power import clock_ratios
+from simulator.kernels.gpu_power import clock_ratios, kernel_times
 
 LATENCY, MEMORY, COMPUTE, TAIL, DRAM_ENERGY, FLOP_ENERGY = range(6)
 N_TERMS = 6
@@ -43,9 +43,9 @@ def predict_rows(factors, base, index, active_mw, limit_mw, offsets, ones, scale
         offsets, ones, scaled[LATENCY], scaled[MEMORY], scaled[COMPUTE], scaled[DRAM_ENERGY], scaled[FLOP_ENERGY],
         active_mw, limit_mw, ratios,
     )  # fmt: skip
+    kernel_times(offsets, scaled[LATENCY], scaled[MEMORY], scaled[COMPUTE], ratios, time_ps)
     for i in range(n):
         ratio = ratios[i]
-        time_ps[i] = scaled[LATENCY, i] + max(scaled[MEMORY, i], scaled[COMPUTE, i] / ratio)
         # 1 pJ in 1 ps is 1e3 mW.
         dynamic_pj = scaled[DRAM_ENERGY, i] + scaled[FLOP_ENERGY, i] * ratio * ratio
         power_mw[i] = active_mw + dynamic_pj / time_ps[i] * 1e3
