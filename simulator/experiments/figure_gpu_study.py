@@ -12,7 +12,7 @@ from simulator.devices.gpu_replay import predict
 from simulator.experiments.figure_data import ConfiguredRun, Replay, Value
 from simulator.experiments.figure_study import Study
 from simulator.experiments.validate_gpu import load_gpu_targets
-from simulator.experiments.validate_gpu_kernels import FILES, ComparedKernel, compared_kernels, measured_kernels
+from simulator.experiments.validate_gpu_kernels import ComparedKernel, compared_kernels, measured_kernels
 from simulator.experiments.validate_gpu_measured import Compared
 from simulator.experiments.validate_gpu_steps import MeasuredStep, measured_steps
 
@@ -25,21 +25,25 @@ SWEPT_TOKENS = tuple(2 ** (quarter / 4) for quarter in range(4 * 12 + 1))
 def steps_as_runs() -> dict[MeasuredStep, ConfiguredRun]:
     """Every measured step and the run that predicts it."""
     targets = load_gpu_targets()
-    configs = targets.steps.configs
-    return {step: ConfiguredRun(configs[step.n_gpus], step.sets()) for step in measured_steps(targets.folder)}
+    paths = [path for steps in targets.steps for path in targets.paths(steps)]
+    return {step: ConfiguredRun(targets.configs[step.n_gpus], step.sets()) for step in measured_steps(paths)}
 
 
 def kernels_as_runs() -> dict[str, Replay]:
     """The files of measured kernels and the replays that predict them."""
     targets = load_gpu_targets()
-    part, folder = targets.kernels.part, targets.folder.relative_to(_ROOT)
-    return {name: Replay(part, trace=(folder / name).as_posix()) for name in FILES}
+    return {
+        path.stem: Replay(targets.part, trace=path.relative_to(_ROOT).as_posix())
+        for kernels in targets.kernels
+        for path in targets.paths(kernels)
+    }
 
 
 def kernels_of(study: Study) -> tuple[Gpu, list[ComparedKernel]]:
     """The GPU that the kernels ran on, and every measured kernel beside ours."""
-    gpu: Gpu = [study.part(replay) for replay in kernels_as_runs().values()][-1]  # all on the same one
-    return gpu, compared_kernels(gpu, list(measured_kernels(gpu, load_gpu_targets().folder)))
+    replays = kernels_as_runs().values()
+    gpu: Gpu = [study.part(replay) for replay in replays][-1]  # all on the same one
+    return gpu, compared_kernels(gpu, list(measured_kernels(gpu, [_ROOT / replay.trace for replay in replays])))
 
 
 def measured_value(panel: str, row: Compared, series: str = "") -> Value:

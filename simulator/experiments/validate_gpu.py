@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.contracts.results import RunRecord
 from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.devices.gpu import Gpu
@@ -17,7 +18,7 @@ from simulator.experiments.validate_gpu_host import HostClaims, host_claims
 from simulator.experiments.validate_gpu_kernels import ComparedKernel, compared_kernels, measured_kernels
 from simulator.experiments.validate_gpu_measured import Limits, claims_of
 from simulator.experiments.validate_gpu_profiles import ProfileClaim, Profiles, profile_claims
-from simulator.experiments.validate_gpu_steps import compared_steps, step_records
+from simulator.experiments.validate_gpu_steps import MeasuredStep, compared_steps, step_records
 from simulator.experiments.validate_records import Claim, Group
 from simulator.experiments.validate_runs import ConfiguredRuns
 from simulator.experiments.validate_targets import FOLDER
@@ -40,20 +41,22 @@ class KernelClaim(_Section):
 
 
 class KernelClaims(_Section):
-    """Claims of kernels by themselves on one part."""
+    """Claims of the kernels of some files, by themselves."""
 
+    name: str
     title: str
     source: str
-    part: str
+    files: list[str]
     claims: list[KernelClaim]
 
 
 class StepClaims(_Section):
-    """Claims of time and power of whole steps, with the configuration for each number of GPUs."""
+    """Claims of time and power of the whole steps of some files."""
 
+    name: str
     title: str
     source: str
-    configs: dict[int, str]
+    files: list[str]
     rows: str
     claims: dict[str, Limits]
 
@@ -67,24 +70,26 @@ class ProfileClaims(_Section):
 
 
 class GpuTargets(_Section):
-    """A file of targets of kind `gpu`: the folder of measurements, and claims."""
+    """A file of targets of kind `gpu`: the folder of measurements, the part and, by how many GPUs, the configurations
+    that these are about, and claims. The part's fit is on the first of `kernels`."""
 
     kind: Literal["gpu"]
     measured: str
-    kernels: KernelClaims
+    part: str
+    configs: dict[int, str]
+    kernels: list[KernelClaims]
     held_out: HeldOutClaims
-    steps: StepClaims
+    steps: list[StepClaims]
     profiles: ProfileClaims
     splitwise: HostClaims
 
-    @property
-    def folder(self) -> Path:
-        """Where the measurements lie."""
-        return FOLDER / self.measured
+    def paths(self, asked: KernelClaims | StepClaims) -> list[Path]:
+        """The files of measurements of some claims."""
+        return [FOLDER / self.measured / name for name in asked.files]
 
     def gpu(self) -> Gpu:
         """The GPU whose kernels were measured."""
-        found: Gpu = load_device(data_directory("hw_configs") / self.kernels.part)[1]
+        found: Gpu = load_device(data_directory("hw_configs") / self.part)[1]
         return found
 
 
@@ -96,19 +101,21 @@ def load_gpu_targets(path: Path = FOLDER / "gpu.yaml") -> GpuTargets:
 def gpu_claims(path: Path, folder: Path | None = None) -> Iterator[Claim]:
     """Every claim of a file of targets beside what our errors are; `folder` is where published profiles lie."""
     targets, profiles = load_gpu_targets(path), Profiles(folder)
-    gpu = targets.gpu()
-    rows = list(measured_kernels(gpu, targets.folder))
-    yield from _kernel_claims(targets, compared_kernels(gpu, rows))
-    yield from held_out_claims(targets.held_out, targets.kernels.part, gpu, rows)
-    yield from _step_claims(targets)
+    gpu, runs = targets.gpu(), ConfiguredRuns()
+    for kernels in targets.kernels:
+        yield from kernel_claims(kernels, compared_kernels(gpu, list(measured_kernels(gpu, targets.paths(kernels)))))
+    fitted = list(measured_kernels(gpu, targets.paths(targets.kernels[0])))
+    yield from held_out_claims(targets.held_out, targets.part, gpu, fitted)
+    for steps in targets.steps:
+        yield from step_claims(steps, step_records(targets.paths(steps), targets.configs, runs))
     asked = targets.profiles
     yield from profile_claims(Group("profiles", asked.title, asked.source, folded=False), asked.claims, profiles)
     yield from host_claims(targets.splitwise, profiles)
 
 
-def _kernel_claims(targets: GpuTargets, kernels: list[ComparedKernel]) -> Iterator[Claim]:
-    asked = targets.kernels
-    group = Group("kernels", asked.title, asked.source, folded=False)
+def kernel_claims(asked: KernelClaims, kernels: list[ComparedKernel]) -> Iterator[Claim]:
+    """Every claim of kernels by themselves beside our errors."""
+    group = Group(asked.name, asked.title, asked.source, folded=False)
     for claim in asked.claims:
         mine = [
             one
@@ -122,9 +129,9 @@ def _kernel_claims(targets: GpuTargets, kernels: list[ComparedKernel]) -> Iterat
         yield from claims_of(group, claim.name, rows, claim.errors, claim.rows)
 
 
-def _step_claims(targets: GpuTargets) -> Iterator[Claim]:
-    asked = targets.steps
-    group = Group("steps", asked.title, asked.source, folded=False)
-    compared = compared_steps(step_records(targets.folder, asked.configs, ConfiguredRuns()))
+def step_claims(asked: StepClaims, records: Mapping[MeasuredStep, RunRecord]) -> Iterator[Claim]:
+    """Every claim of whole steps beside our errors."""
+    group = Group(asked.name, asked.title, asked.source, folded=False)
+    compared = compared_steps(records)
     for name, limits in asked.claims.items():
         yield from claims_of(group, name, compared[name], limits, asked.rows)

@@ -12,7 +12,6 @@ from simulator.devices.gpu_kernel_rows import KernelRow, read_kernels
 from simulator.devices.gpu_replay import predict
 from simulator.experiments.validate_gpu_measured import Compared
 
-FILES = ("h200_kernels.csv", "h200_tp4.csv", "h200_extra.csv")
 SERIES = {
     "gemm": "GEMM bf16",
     "gemm_fp8": "GEMM fp8",
@@ -39,10 +38,10 @@ class ComparedKernel:
     power: Compared | None
 
 
-def measured_kernels(gpu: Gpu, folder: Path) -> Iterator[KernelRow]:
-    """The rows of a folder's files that are compared."""
-    for name in FILES:
-        for row in read_kernels(str(folder / name), gpu.config.formats).rows:
+def measured_kernels(gpu: Gpu, paths: Sequence[Path]) -> Iterator[KernelRow]:
+    """The rows of files that are compared."""
+    for path in paths:
+        for row in read_kernels(str(path), gpu.config.formats).rows:
             if row.kind in SERIES and not math.isnan(row.t_us):
                 yield row
 

@@ -14,7 +14,7 @@ Limits = dict[str, float | None]
 """The most that a statistic may be, in per cent; None where it is only reported."""
 
 _N_WORST = 3
-_QUANTITIES, _UNITS = {"above": "rows faster than ours"}, {"above": "rows"}
+_QUANTITIES, _UNITS = {"above": "rows below ours"}, {"above": "rows"}
 
 
 @dataclass(frozen=True, slots=True)

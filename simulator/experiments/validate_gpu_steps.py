@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ TIME, POWER = "time", "power"
 @dataclass(frozen=True, slots=True)
 class MeasuredStep:
     """One step of a batch as it was measured: sequences, positions that each attends to, milliseconds, and watts of
-    all boards together."""
+    all boards together. `n_layers` is how many of the model's layers ran, where not all did."""
 
     model: str
     phase: str
@@ -27,18 +27,20 @@ class MeasuredStep:
     n_gpus: int
     time_ms: float
     power_w: float
+    n_layers: int | None = None
 
     @property
     def series(self) -> str:
-        """Model, phase and number of GPUs."""
-        return f"{self.model} {self.phase}" + (f", TP{self.n_gpus}" if self.n_gpus > 1 else "")
+        """Model, its layers where not all ran, phase and number of GPUs."""
+        layers = f", {self.n_layers} layers" if self.n_layers is not None else ""
+        return f"{self.model} {self.phase}{layers}" + (f", TP{self.n_gpus}" if self.n_gpus > 1 else "")
 
     @property
     def label(self) -> str:
         """The step in a few words, contexts in units of 1,024."""
         context = f"{self.context // 1024}K" if self.context % 1024 == 0 else str(self.context)
-        shared = f" TP{self.n_gpus}" if self.n_gpus > 1 else ""
-        return f"{self.model.rpartition('-')[2].upper()}{shared} {self.phase} {self.batch} x {context}"
+        part = f" TP{self.n_gpus}" if self.n_gpus > 1 else f":{self.n_layers}" if self.n_layers is not None else ""
+        return f"{self.model.rpartition('-')[2].upper()}{part} {self.phase} {self.batch} x {context}"
 
     @property
     def attention_kernel(self) -> str:
@@ -55,8 +57,10 @@ class MeasuredStep:
 
     def sets(self) -> dict[str, Any]:
         """Overrides of the configuration that make this step."""
+        layers = {} if self.n_layers is None else {"workload.overrides.n_layers": self.n_layers}
         return {
             "workload.model": self.model,
+            **layers,
             "workload.phase": self.phase,
             "workload.batch": self.batch,
             "workload.context": self.context,
@@ -64,14 +68,15 @@ class MeasuredStep:
         }
 
 
-def measured_steps(folder: Path) -> Iterator[MeasuredStep]:
-    """The steps of `h200_end_to_end.csv`, and those among the rows of `h200_tp4.csv`."""
-    for row in read_rows(folder / "h200_end_to_end.csv"):
-        yield _step(row, row["phase"], 1, float(row["t_ms"]))
-    for row in read_rows(folder / "h200_tp4.csv"):
-        kind, _, phase = row["kind"].partition("_")
-        if kind == "tp":
-            yield _step(row, phase, int(row["world"]), float(row["t_us"]) / 1e3)
+def measured_steps(paths: Sequence[Path]) -> Iterator[MeasuredStep]:
+    """The steps among the rows of files: those with a phase, on one GPU, and those of kind `tp_decode` and
+    `tp_prefill`."""
+    for path in paths:
+        for row in read_rows(path):
+            if "phase" in row:
+                yield _step(row, row["phase"], 1, float(row["t_ms"]))
+            elif row["kind"].startswith("tp_"):
+                yield _step(row, row["kind"].removeprefix("tp_"), int(row["world"]), float(row["t_us"]) / 1e3)
 
 
 def compared_steps(
@@ -90,10 +95,14 @@ def compared_steps(
     }
 
 
-def step_records(folder: Path, configs: Mapping[int, str], runs: ConfiguredRuns) -> dict[MeasuredStep, RunRecord]:
+def step_records(
+    paths: Sequence[Path], configs: Mapping[int, str], runs: ConfiguredRuns
+) -> dict[MeasuredStep, RunRecord]:
     """Our record of every measured step; `configs` has the configuration for each number of GPUs."""
-    return {step: runs.record(configs[step.n_gpus], step.sets()) for step in measured_steps(folder)}
+    return {step: runs.record(configs[step.n_gpus], step.sets()) for step in measured_steps(paths)}
 
 
 def _step(row: Mapping[str, str], phase: str, n_gpus: int, time_ms: float) -> MeasuredStep:
-    return MeasuredStep(row["model"], phase, int(row["B"]), int(row["L"]), n_gpus, time_ms, float(row["power_w"]))
+    model, _, layers = row["model"].partition(":")
+    n_layers, power_w = int(layers) if layers else None, float(row["power_w"])
+    return MeasuredStep(model, phase, int(row["B"]), int(row["L"]), n_gpus, time_ms, power_w, n_layers)

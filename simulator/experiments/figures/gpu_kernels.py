@@ -70,8 +70,8 @@ FIGURE = Figure(
     runs=RUNS,
     measure=measure,
     cautions=(
-        "The part's efficiencies of 16-bit products, attention and collectives were fitted on these rows; those of fp8 "
-        "were not, and int8 and w4a16 (PyTorch's own kernels) have a number each that was read from them.",
+        "The part's efficiencies of 16-bit products, attention and collectives were fitted on some of these rows, and "
+        "those of int8 and w4a16 (PyTorch's own kernels) read from a few. `sim validate gpu` tells them from the rest.",
     ),
     inches=(7.16, 2.7),
 )
