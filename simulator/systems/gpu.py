@@ -29,12 +29,13 @@ from simulator.devices.gpu_collectives import GpuCollectives
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_levelling import Levelling
-from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard
+from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard, Launches
 from simulator.devices.scheduling import schedule
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
-N_STEPS_KEPT = 1024
+N_STEPS_KEPT = 256
+N_LAYOUTS_KEPT = 64
 PREFILL_OF: dict[DecodeKernel, PrefillKernel] = {"split_kv": "cudnn", "fa2": "fa2", "matmul": "fa2"}
 """The prompts' kernel that a library takes beside a decode kernel, unless the configuration names another."""
 
@@ -203,7 +204,8 @@ class Gpu:
 
     def _computed(self, batch: Batch) -> StepResult:
         micro = self._microbatches(batch)
-        stages = [[self._entries(one, stage) for one in micro] for stage in range(self.n_stages)]
+        launches = {one: self.shard.launches(one) for one in dict.fromkeys(micro)}
+        stages = [[self._entries(one, launches[one], stage) for one in micro] for stage in range(self.n_stages)]
         work = self.device.run(
             [[(entry.kernel, entry.busy_count) for entries in stage for entry in entries] for stage in stages]
         )
@@ -236,9 +238,8 @@ class Gpu:
             return [batch]
         return [Batch(batch.sequences[first::n]) for first in range(n)]
 
-    def _entries(self, batch: Batch, stage: int) -> list[Entry]:
+    def _entries(self, batch: Batch, launches: Launches, stage: int) -> list[Entry]:
         """Everything that one GPU of a stage does for a micro-batch, exchanges as kernels that only wait."""
-        launches = self.shard.launches(batch)
         found: list[Entry] = []
         if stage == 0:
             found += [self._entry(name, item, 1, "before") for name, item in launches.before]
@@ -268,6 +269,8 @@ class Gpu:
         shape = tuple(tuple(tuple((one.name, one.count) for one in entries) for entries in micro) for micro in stages)
         key = (shape, bool(floor_ps))
         if key not in self._layouts:
+            if len(self._layouts) >= N_LAYOUTS_KEPT:
+                self._layouts.clear()
             self._layouts[key] = self._laid(stages, bool(floor_ps)).columns()
         layout = self._layouts[key]
         durations = np.array([*times_ps, floor_ps], np.int64)
