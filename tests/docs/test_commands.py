@@ -18,10 +18,13 @@ PAGES = (
     "docs/figures.md",
     "docs/dram.md",
     "docs/dram_pim.md",
+    "docs/gpu.md",
+    "docs/gpu_parts.md",
+    "docs/gpu_calibrating.md",
     "traces/README.md",
     "workloads/README.md",
 )
-FOLDERS = ("hw_configs", "workloads", "traces")
+FOLDERS = ("hw_configs", "workloads", "traces", "simulator")
 MAKE = re.compile(r"^ {4}make (\w+)", re.MULTILINE)
 SIM = re.compile(r"^ {4}(sim .+)$", re.MULTILINE)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
