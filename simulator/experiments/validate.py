@@ -73,7 +73,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     ]
     notes = [row.worst.note for row in rows if row.verdict == NOT_CHECKED]
     explained = [row for row in rows if row.worst.note and row.verdict != NOT_CHECKED and _needs_words(row)]
-    said += list(dict.fromkeys(f"{row.name}: {row.worst.note}" for row in explained))
+    names = [row.worst.case if isinstance(row.worst, Claim) else row.name for row in explained]
+    said += list(dict.fromkeys(f"{name}: {row.worst.note}" for name, row in zip(names, explained, strict=True)))
     return said + [f"not checked: {note}" for note in dict.fromkeys(notes)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulator.experiments.figure import list_figures, load_figure
-from simulator.experiments.figure_data import Figure, Measured, Panel, Run, Value
+from simulator.experiments.figure_data import ConfiguredRun, Figure, Measured, Panel, Replay, Run, Value
 from simulator.experiments.figure_files import write_figures
 from simulator.experiments.figure_page import command_of, index_page
 from simulator.experiments.validate_page import validation_page, write_validation_page
@@ -97,6 +97,15 @@ def test_the_command_of_a_run_repeats_it() -> None:
     assert command == (
         "sim run hw_configs/cent.yaml --set workload.model=llama2-70b --set system.n_devices=32 "
         "--set workload.scope=query --set system.parallelism=tp"
+    )
+
+
+def test_the_command_of_a_configuration_or_a_replay_repeats_it() -> None:
+    run = ConfiguredRun("gpu_h200.yaml", {"workload.batch": 8})
+    assert command_of(run, MODELS) == "sim run hw_configs/gpu_h200.yaml --set workload.batch=8"
+    replay = Replay("parts/gpu_h200.yaml", {"board_limit": "2 kW"}, trace="kernels.csv")
+    assert command_of(replay, MODELS) == (
+        "sim replay hw_configs/parts/gpu_h200.yaml kernels.csv --set 'board_limit=2 kW' --seed 1"
     )
 
 

@@ -48,6 +48,8 @@ ASKED = {
     "cent-hybrids",
     "dram-loaded-latency",
     "gpu-end-to-end",
+    "gpu-kernels",
+    "gpu-power",
 }
 # What the project promises of CENT, within 0.1 %: figure, panel, series and position.
 RATIOS = {
@@ -178,7 +180,7 @@ def test_validation_repeats_no_number(study: Watched) -> None:
         "cent-queries",
         "cent-hybrids",
         "dram-loaded-latency",
-        "gpu-end-to-end",
+        *(name for name in ASKED if name.startswith("gpu-")),
     } | {"cent-cost"}
     assert all(point.verdict == PASS for point in points)
 
@@ -257,6 +259,35 @@ def test_the_same_figure_has_the_same_bytes(measured: dict[str, Measured], tmp_p
     with plot_style():
         pairs = [save(draw(measured["cent-13b"]), tmp_path / str(turn)) for turn in range(2)]
     assert [path.read_bytes() for path in pairs[0]] == [path.read_bytes() for path in pairs[1]]
+
+
+def test_a_measurement_has_an_error_and_no_verdict() -> None:
+    value = Value("p", "s", "a", 1.1, 1.0, is_judged=False)
+    assert value.verdict == "reported"
+    assert value.error_frac == pytest.approx(0.1)
+    one = Measured(SMALL, (value,))
+    assert (one.n_published, one.n_met) == (0, 0)
+    (row,) = csv.DictReader(io.StringIO(csv_text(numbers(one))))
+    assert (row["published"], row["verdict"]) == ("1.0", "reported")
+
+
+def test_a_parity_panel_names_what_is_furthest_off() -> None:
+    errors = {"first": 0.02, "second": -0.3, "third": 0.1, "fourth": -0.05}
+    values = [Value("p", "s", name, 100 * (1 + error), 100.0, is_judged=False) for name, error in errors.items()]
+    with plot_style():
+        (axes,) = draw(Measured(replace(SMALL, panels=(Panel("p", "parity", log_x=True, log_y=True),)), values)).axes
+    assert axes.texts[0].get_text().split("\n") == ["second  -30%", "third  +10%", "fourth  -5%"]
+    assert axes.get_xlim() == axes.get_ylim()
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_bars_of_rows_end_at_the_whole() -> None:
+    values = [Value("p", series, at, share) for at in ("a", "b") for series, share in (("x", 0.6), ("y", 0.35))]
+    with plot_style():
+        (axes,) = draw(Measured(replace(SMALL, panels=(Panel("p", "rows", reference=1.0),)), values)).axes
+    assert [text.get_text() for text in axes.texts] == ["0.95", "0.95"]
+    assert max(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx(0.95)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
 def test_a_figure_is_named_with_hyphens_or_underscores() -> None:

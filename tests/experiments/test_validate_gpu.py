@@ -244,7 +244,7 @@ def test_claims_as_rows_json_and_page() -> None:
     )  # fmt: skip
     assert one["error"] == pytest.approx(1.0)
     json.dumps([row.as_object() for row in made], allow_nan=False)
-    assert remarks(made[:2]) == ["case: mean: why"]
+    assert remarks(made[:2]) == ["case: why"]
     ((_, table),) = tables(made[:2])
     assert table.columns == ("claim", "rows", "at most", "ours", "verdict")
     assert next(iter(table.rows)) == ("case: mean", "7 fitted", "10 %", "11 %", MISSED)
