@@ -49,6 +49,7 @@ BACKENDS = {
     "cudnn": "",
     "flash": "fa2",
     "efficient": "fa2",
+    "mem_efficient": "fa2",
     "bmm": "matmul",
     "math": "matmul",
     "split_kv": "split_kv",

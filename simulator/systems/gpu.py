@@ -36,10 +36,6 @@ from simulator.workload.model import ModelSpec
 
 N_STEPS_KEPT = 256
 N_LAYOUTS_KEPT = 64
-PREFILL_OF: dict[DecodeKernel, PrefillKernel] = {"split_kv": "cudnn", "fa2": "fa2", "matmul": "fa2"}
-"""The prompts' kernel that a library takes beside a decode kernel, unless the configuration names another."""
-
-
 class HostConfig(BaseModel):
     """The engine's processor: a step takes at least `floor + per_sequence x sequences` (a step with prompts
     `prefill_floor`), as its kernels are prepared one step ahead of the GPU."""
@@ -84,7 +80,7 @@ class Gpu:
         pipeline_parallel: PositiveInt = 1
         n_microbatches: PositiveInt = 1
         attention_kernel: DecodeKernel = "split_kv"
-        prefill_attention_kernel: PrefillKernel | None = None
+        prefill_attention_kernel: PrefillKernel = "fa2"
         elementwise: Fusion = "separate"
         number_format: str | None = None
         launch: Literal["graph", "eager"] = "graph"
@@ -111,7 +107,7 @@ class Gpu:
             self.n_ranks,
             number_format=config.number_format,
             attention_kernel=config.attention_kernel,
-            prefill_kernel=config.prefill_attention_kernel or PREFILL_OF[config.attention_kernel],
+            prefill_kernel=config.prefill_attention_kernel,
             elementwise=config.elementwise,
         )
         self.collectives = self._collectives() if self.n_gpus > 1 else None
