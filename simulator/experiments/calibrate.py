@@ -276,7 +276,7 @@ def _chosen(config: GpuConfig, rows: FitRows) -> tuple[list[FitParameter], dict[
             kept[one.path] = f"there are no rows of {' or '.join(one.families)}"
         elif one.path.startswith("energies.") and not (capped or has_power):
             kept[one.path] = "no power was measured, and no row reaches the board's limit"
-        elif one.path.startswith("formats.") and n_uncapped < MIN_UNCAPPED:
+        elif one.path.endswith(".matmul_frac") and n_uncapped < MIN_UNCAPPED:
             kept[one.path] = f"{n_uncapped} products are bound by arithmetic below the board's limit, which hides it"
         elif one.of(config) <= 0:
             kept[one.path] = "it is 0, from which no factor leads away"
