@@ -37,7 +37,8 @@ class NumberFormat(_Section):
     """Matrix products in one format: bits of weights, activations and results, the data sheet's dense peak, and the
     share of it that kernels reach while no power limit binds.
 
-    `bandwidth_frac` is the share of the memory's bandwidth where it is not `bandwidths.gemm_frac`. `energy_frac` is the
+    `bandwidth_frac` is the share of the memory's bandwidth where it is not `bandwidths.gemm_frac`, `launch_ps` the
+    launch where it is not `launches.gemm`: another library's kernels. `energy_frac` is the
     energy of an operation against one of two 16-bit operands. Kernels work on whole tiles of `row_tile` rows of tokens.
     `scale_bits_each` is what the scales of groups of weights add to each weight.
     """
@@ -49,6 +50,7 @@ class NumberFormat(_Section):
     peak_tflops: PositiveFloat
     matmul_frac: Share
     bandwidth_frac: Share | None = None
+    launch_ps: Ps | None = None
     energy_frac: PositiveFloat = 1.0
     row_tile: PositiveInt = 1
 

@@ -115,7 +115,7 @@ class GpuKernels:
         flops = 2.0 * rows * n * k
         return Kernel(
             "gemm",
-            config.launches.gemm_ps,
+            config.launches.gemm_ps if form.launch_ps is None else form.launch_ps,
             n_bytes / ((form.bandwidth_frac or config.bandwidths.gemm_frac) * self._bytes_per_ps),
             flops / (form.matmul_frac * form.peak_tflops),
             n_bytes,

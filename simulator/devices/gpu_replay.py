@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Table
-from simulator.core.errors import SimulatorError
+from simulator.core.errors import Position, SimulatorError
 from simulator.devices.gpu_kernel_rows import PREDICTED, KernelFile, KernelRow, read_kernels
 from simulator.devices.gpu_kernels import BF16_BYTES, DecodeKernel, Heads, Kernel, PrefillKernel, Rows
 
@@ -64,7 +64,8 @@ def predict(gpu: Gpu, rows: Sequence[KernelRow], name: str = "") -> Predictions:
             try:
                 t_us[place], roof[place] = others.predict(row)
             except SimulatorError as error:
-                error.where = error.where or (f"{name}:{row.line}" if name else None)
+                # The row asks for it; no system of a configuration does.
+                error.where = Position(name, row.line) if name else None
                 raise
     if groups:
         t_us[owners], power_w[owners] = _run(gpu, groups, np.array(kept_frac), owners, roof)

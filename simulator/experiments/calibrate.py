@@ -49,13 +49,17 @@ By = Literal["shape", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Refitted:
-    """A parameter before and after, as a part writes it; the range in which the loss is flat; on how many rows."""
+    """A parameter before and after, as a part writes it; the range in which the loss is flat; on how many rows.
+
+    `at_bound` says that the rows would drive it beyond what is possible.
+    """
 
     path: str
     before: str | float
     after: str | float
     range: tuple[str | float, str | float]
     n_rows: int
+    at_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,10 +109,11 @@ def fit(part_tree: ConfigTree, rows: Sequence[KernelRow], *, source: str = "meas
             one.written(start[number] * np.exp(low[number])),
             one.written(start[number] * np.exp(high[number])),
         )
-        refitted.append(Refitted(one.path, one.written(start[number]), after, ends, problem.n_rows_of(one)))
+        at_bound = bool(np.any(np.isclose(problem.bound[:, number], vector[number])))
+        before = one.written(start[number])
+        refitted.append(Refitted(one.path, before, after, ends, problem.n_rows_of(one), at_bound))
     tree = part_tree.with_sets({one.path: _stated(one, source) for one in refitted})
-    before, after_gpu = problem.gpu, Gpu(bind(tree, GpuConfig))
-    errors = (*_errors(before, rows), *_errors(after_gpu, rows))
+    errors = (*_errors(problem.gpu, rows), *_errors(Gpu(bind(tree, GpuConfig)), rows))
     return Fit(
         tree=tree,
         refitted=tuple(refitted),
@@ -116,7 +121,7 @@ def fit(part_tree: ConfigTree, rows: Sequence[KernelRow], *, source: str = "meas
         loss_before=problem.loss(np.zeros_like(vector)),
         loss_after=problem.loss(vector),
         n_rows=len(problem.rows.rows),
-        faults=tuple(faulty_readings(before, rows)),
+        faults=tuple(faulty_readings(problem.gpu, rows)),
         before=errors[0],
         power_before=errors[1],
         after=errors[2],
@@ -276,7 +281,7 @@ def _chosen(config: GpuConfig, rows: FitRows) -> tuple[list[FitParameter], dict[
             kept[one.path] = f"there are no rows of {' or '.join(one.families)}"
         elif one.path.startswith("energies.") and not (capped or has_power):
             kept[one.path] = "no power was measured, and no row reaches the board's limit"
-        elif one.path.startswith("formats.") and n_uncapped < MIN_UNCAPPED:
+        elif one.path.endswith(".matmul_frac") and n_uncapped < MIN_UNCAPPED:
             kept[one.path] = f"{n_uncapped} products are bound by arithmetic below the board's limit, which hides it"
         elif one.of(config) <= 0:
             kept[one.path] = "it is 0, from which no factor leads away"

@@ -53,6 +53,11 @@ class Calibration:
         if self.fit.faults:
             lines = ", ".join(f"line {row.line} ({row.power_w:.0f} W)" for row in self.fit.faults)
             said.append(f"power readings far above the board's limit, left out as faults of the meter: {lines}")
+        bounded = [one.path for one in self.fit.refitted if one.at_bound]
+        if bounded:
+            said.append(
+                f"at the end of what is possible: {', '.join(bounded)}. Is {self.part} the data sheet of this card?"
+            )
         said.append(f"kinds without held-out rows are predicted by what {self.part} says of them")
         said.append(
             f"loss {self.fit.loss_before:.4f} before, {self.fit.loss_after:.4f} after; a range is where it is flat"
@@ -77,6 +82,7 @@ class Calibration:
                     "after": one.after,
                     "range": list(one.range),
                     "n_rows": one.n_rows,
+                    "at_bound": one.at_bound,
                 }
                 for one in fit_.refitted
             ],

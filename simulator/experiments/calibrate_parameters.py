@@ -50,11 +50,11 @@ def _member(section: Any, name: str) -> Any:
 
 def parameters_of(config: GpuConfig) -> Sequence[FitParameter]:
     """All of them for one part, those first that are refitted first."""
-    base = f"formats.{config.base_format}.matmul_frac"
+    base, form = f"formats.{config.base_format}", config.formats[config.base_format]
     return (
-        _bandwidth("bandwidths.gemm_frac", GEMM),
-        _launch("launches.gemm", GEMM),
-        _rate(base, GEMM, DECODE),
+        _bandwidth("bandwidths.gemm_frac" if form.bandwidth_frac is None else f"{base}.bandwidth_frac", GEMM),
+        _launch("launches.gemm" if form.launch_ps is None else f"{base}.launch", GEMM),
+        _rate(f"{base}.matmul_frac", GEMM, DECODE),
         _bandwidth("bandwidths.attention_frac", DECODE, PREFILL),
         _launch("launches.attention_decode", DECODE),
         _rate("attention.prefill_frac", PREFILL),

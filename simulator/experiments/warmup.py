@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 from simulator.devices.aim_device import Detail
+from simulator.devices.gpu_kernel_rows import KernelRow
+from simulator.devices.gpu_replay import predict
+from simulator.experiments.calibrate import fit
 from simulator.experiments.llm_steps import run_llm
-from simulator.experiments.replay import SYNTHETIC, plan_replay
+from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
 from simulator.experiments.settings import load_settings
 from simulator.workload.catalog import data_directory
 
@@ -26,6 +29,7 @@ def warmup() -> None:
         }
         run_llm(load_settings(config, small))
     _warm_memories()
+    _warm_gpus()
 
 
 def _warm_memories() -> None:
@@ -38,3 +42,12 @@ def _warm_memories() -> None:
         trace = Path(folder) / "trace"
         trace.write_text("LD 0x40\n")
         plan_replay(parts[0], trace).perform()
+
+
+def _warm_gpus() -> None:
+    """Predict a kernel, and fit a part to it."""
+    part = data_directory("hw_configs") / "parts" / "gpu_h200.yaml"
+    measured = KernelRow("gemm", "gemm", {"M": 1, "N": 4096, "K": 4096}, t_us=14.0)
+    tree, gpu = load_device(part)
+    predict(gpu, [measured])
+    fit(tree, [measured])

@@ -51,7 +51,7 @@ def test_columns_in_any_order_and_what_nobody_knows_is_carried(gpu: Gpu, tmp_pat
     assert (row["note"], row["t_us"], row["K"]) == ("mine", "", "4096.0")
     assert row["roof"] == "memory bandwidth"
     kernel = gpu.kernels.gemm(16, 4096, 4096)
-    assert row["predicted_t_us"] == pytest.approx((kernel.latency_ps + kernel.memory_ps) / 1e6, rel=1e-12)
+    assert row["predicted_t_us"] == gpu.run([[(kernel, 1.0)]]).time_ps[0] / 1e6
     assert math.isnan(row["error_frac"])
     assert record.breakdown["error"] == {}
 
@@ -89,12 +89,19 @@ def test_two_streams_save_what_the_part_says(gpu: Gpu, tmp_path: Path) -> None:
     assert 0.9 * 0.94 * (prompt + tokens) < both <= 0.94 * (prompt + tokens) * (1 + 1e-9)
 
 
+def test_two_launches_of_a_row_run_one_after_the_other(gpu: Gpu, tmp_path: Path) -> None:
+    launch_us = gpu.config.launches.elementwise_ps / 1e6
+    assert 2 * launch_us < one(gpu, tmp_path, "kind,M,N\nsilu_mul,1,64\n") < 2.01 * launch_us
+
+
 @pytest.mark.parametrize(
     ("file", "kind", "mean", "p95"),
     [
         ("h200_kernels", "gemm", 0.055, 0.14),
         ("h200_kernels", "attn_decode", 0.05, 0.13),
+        ("h200_kernels", "attn_prefill", 0.07, 0.18),
         ("h200_extra", "gemm_fp8", 0.10, 0.25),
+        ("h200_extra", "gemm_int8", 0.10, 0.25),
         ("h200_extra", "gemm_w4a16_g128", 0.10, 0.25),
         ("h200_tp4", "all_reduce", 0.15, 0.30),
         ("h200_tp4", "all_gather", 0.15, 0.30),

@@ -176,6 +176,21 @@ def test_a_card_without_a_power_limit_tells_the_rate_of_its_arithmetic(
     assert "8 others" in found.kept["attention.prefill_tail"]
 
 
+def test_a_format_with_numbers_of_its_own_is_refitted_there(tree: ConfigTree, rows: Sequence[KernelRow]) -> None:
+    own = tree.with_sets({"formats.bf16.bandwidth_frac": 0.8, "formats.bf16.launch": "4 us"})
+    found = fit(own, [row for row in rows if row.family == "gemm"])
+    after = {one.path: number(one.after) for one in found.refitted}
+    assert after["formats.bf16.bandwidth_frac"] == pytest.approx(0.9, abs=0.02)
+    assert after["formats.bf16.launch"] == pytest.approx(5.3, abs=0.3)
+
+
+def test_a_card_that_is_faster_than_its_data_sheet_is_told(small: str, tmp_path: Path) -> None:
+    done = calibrate_gpu(small, part=PART, out=tmp_path / "mine.yaml", sets=("bandwidth=2 TB/s",))
+    bounded = [one.path for one in done.fit.refitted if one.at_bound]
+    assert "bandwidths.gemm_frac" in bounded
+    assert any("the data sheet of this card?" in said for said in done.remarks())
+
+
 def test_a_faulty_reading_is_left_out_and_named(tree: ConfigTree, rows: Sequence[KernelRow], fitted: Fit) -> None:
     place = next(at for at, row in enumerate(rows) if row.family == "gemm" and row.power_w > 650)
     broken = [*rows[:place], replace(rows[place], power_w=858.0), *rows[place + 1 :]]
