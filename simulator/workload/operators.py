@@ -77,16 +77,16 @@ def operators(model: ModelSpec, batch: Batch, *, logits: Literal["last", "all"] 
     `logits` says which tokens get word scores: the last of each sequence, or all new ones (verifying guessed tokens).
     Raises WorkloadError on an empty batch, or one beyond the rows of a learned position table.
     """
-    if not batch.sequences:
+    if not batch.runs:
         raise WorkloadError("the batch has no sequence", remedy="give at least one sequence")
-    longest = max(sequence.context for sequence in batch.sequences)
+    longest = max(sequence.context for sequence, _ in batch.runs)
     if model.position == "learned" and longest > model.n_positions:
         raise WorkloadError(
             f"a context of {longest:,} is beyond the {model.n_positions:,} learned positions of {model.name}",
             remedy="give a shorter context, or a model with rotary positions",
         )
     tokens = batch.new_tokens
-    head_tokens = tokens if logits == "all" else len(batch.sequences)
+    head_tokens = tokens if logits == "all" else batch.n_sequences
     once = [OperatorUse("embedding", Embedding(tokens, model.vocab, model.hidden, model.weight_bits), 1)]
     if model.position == "learned":
         table = Embedding(tokens, model.n_positions, model.hidden, model.weight_bits)
