@@ -11,16 +11,13 @@ step's time.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
-from simulator.contracts.tasks import TaskColumns, TaskGraph
 from simulator.core.energy import BackgroundPower, EnergyLedger
 from simulator.core.errors import ConfigError, MappingError
 from simulator.core.quantities import Bytes, PositiveInt, Ps
@@ -30,12 +27,14 @@ from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_levelling import Levelling
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard, Launches
+from simulator.devices.gpu_stages import Entry, StageTasks, stage_sums
 from simulator.devices.scheduling import schedule
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
 N_STEPS_KEPT = 256
-N_LAYOUTS_KEPT = 64
+
+
 class HostConfig(BaseModel):
     """The engine's processor: a step takes at least `floor + per_sequence x sequences` (a step with prompts
     `prefill_floor`), as its kernels are prepared one step ahead of the GPU."""
@@ -45,23 +44,6 @@ class HostConfig(BaseModel):
     floor_ps: Ps = 0
     per_sequence_ps: Ps = 0
     prefill_floor_ps: Ps = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A launch or an exchange in a stage's work: its name, its kernel, how often it runs, and whether it is of the
-    layers. `exchange` is where the time is the links' and not the GPU's."""
-
-    name: str
-    kernel: Kernel
-    count: int
-    place: Literal["before", "layer", "after"]
-    exchange: Exchange | None = None
-
-    @property
-    def busy_count(self) -> int:
-        """How often the stage is at work on it: never on what it hands on, which leaves while it works on."""
-        return 0 if self.exchange is not None and self.exchange.kind == "send" else self.count
 
 
 class Gpu:
@@ -115,7 +97,7 @@ class Gpu:
             model.n_layers // self.n_stages + (stage < model.n_layers % self.n_stages) for stage in range(self.n_stages)
         ]
         self._levelling = Levelling(model, config.attention_kernel, context_step)
-        self._layouts: dict[Hashable, TaskColumns] = {}
+        self._stages = StageTasks(self.n_stages)
         self._step = lru_cache(maxsize=N_STEPS_KEPT)(self._computed)
 
     def _collectives(self) -> GpuCollectives:
@@ -200,16 +182,17 @@ class Gpu:
 
     def _computed(self, batch: Batch) -> StepResult:
         micro = self._microbatches(batch)
-        launches = {one: self.shard.launches(one) for one in dict.fromkeys(micro)}
-        stages = [[self._entries(one, launches[one], stage) for one in micro] for stage in range(self.n_stages)]
+        distinct = [(one, micro.count(one), self.shard.launches(one)) for one in dict.fromkeys(micro)]
+        stages = [[self._entries(*entry, stage) for entry in distinct] for stage in range(self.n_stages)]
         work = self.device.run(
-            [[(entry.kernel, entry.busy_count) for entries in stage for entry in entries] for stage in stages]
+            [[(entry.kernel, entry.busy_total) for entries in stage for entry in entries] for stage in stages]
         )
         times_ps = [round(time) for time in work.time_ps.tolist()]
         ratios = work.ratios.tolist()
-        busy_ps, n_launches = _sums(stages, times_ps)
+        busy_ps, n_launches = stage_sums(stages, times_ps)
         floor_ps = self._host_floor_ps(batch, n_launches)
-        planned = schedule(self._tasks(stages, times_ps, floor_ps))
+        order = [[one for one, _, _ in distinct].index(batch) for batch in micro]
+        planned = schedule(self._stages.tasks(stages, order, times_ps, floor_ps))
         energy = self._energy(stages, ratios, busy_ps, planned.makespan_ps)
         bounds, roofs = self._bounds(stages, times_ps, ratios)
         if floor_ps:
@@ -234,73 +217,30 @@ class Gpu:
             return [batch]
         return [Batch(batch.sequences[first::n]) for first in range(n)]
 
-    def _entries(self, batch: Batch, launches: Launches, stage: int) -> list[Entry]:
-        """Everything that one GPU of a stage does for a micro-batch, exchanges as kernels that only wait."""
-        found: list[Entry] = []
-        if stage == 0:
-            found += [self._entry(name, item, 1, "before") for name, item in launches.before]
-        found += [self._entry(name, item, self.layers_of_stage[stage], "layer") for name, item in launches.layer]
-        if stage == self.n_stages - 1:
-            found += [self._entry(name, item, 1, "after") for name, item in launches.after]
-        else:
+    def _entries(self, batch: Batch, n_batches: int, launches: Launches, stage: int) -> list[Entry]:
+        """Everything that one GPU of a stage does for `n_batches` equal micro-batches, exchanges as kernels that only
+        wait."""
+        before = launches.before if stage == 0 else ()
+        after = launches.after
+        if stage < self.n_stages - 1:
             n_bytes = batch.new_tokens * self.model.hidden * self.model.act_bits // 8
-            found.append(self._entry("send_activations", Exchange("send", n_bytes), 1, "after"))
-        return found
+            after = (("send_activations", Exchange("send", n_bytes)),)
+        n_layers = self.layers_of_stage[stage]
+        return [
+            *(self._entry(name, item, 1, "before", n_batches) for name, item in before),
+            *(self._entry(name, item, n_layers, "layer", n_batches) for name, item in launches.layer),
+            *(self._entry(name, item, 1, "after", n_batches) for name, item in after),
+        ]
 
-    def _entry(self, name: str, item: Kernel | Exchange, count: int, place: Any) -> Entry:
+    def _entry(self, name: str, item: Kernel | Exchange, count: int, place: Any, n_batches: int) -> Entry:
         if isinstance(item, Kernel):
-            return Entry(name, item, count, place)
+            return Entry(name, item, count, place, None, n_batches)
         assert self.collectives is not None
         if item.kind == "send":
             time_ps = self.collectives.send_ps(item.n_bytes)
         else:
             time_ps = self.collectives.time_ps(item.kind, item.n_bytes)
-        return Entry(name, Kernel(item.kind, time_ps, 0.0, 0.0, 0.0, 0.0, 0.0), count, place, item)
-
-    def _tasks(self, stages: list[list[list[Entry]]], times_ps: list[int], floor_ps: int) -> TaskColumns:
-        """The tasks of all stages and micro-batches, and of the host where it has a floor.
-
-        Steps of the same launches differ in durations only: what waits for what is laid once for all of them.
-        """
-        shape = tuple(tuple(tuple((one.name, one.count) for one in entries) for entries in micro) for micro in stages)
-        key = (shape, bool(floor_ps))
-        if key not in self._layouts:
-            if len(self._layouts) >= N_LAYOUTS_KEPT:
-                self._layouts.clear()
-            self._layouts[key] = self._laid(stages, bool(floor_ps)).columns()
-        layout = self._layouts[key]
-        durations = np.array([*times_ps, floor_ps], np.int64)
-        return replace(layout, duration_ps=durations[layout.duration_ps])
-
-    def _laid(self, stages: list[list[list[Entry]]], has_floor: bool) -> TaskGraph:
-        """The graph of a step, each task as long as the number of its entry.
-
-        A stage finishes one micro-batch before it begins the next: taken in turns kernel by kernel, all of them would
-        leave a stage together, and no two stages would ever work at once.
-        """
-        graph, number = TaskGraph(), 0
-        handed_on: list[tuple[int, ...]] = [()] * len(stages[0])
-        for stage, micro in enumerate(stages):
-            gpu, links = ("gpu", "nvlink") if self.n_stages == 1 else (f"gpu {stage}", f"nvlink {stage}")
-            done: tuple[int, ...] = ()
-            for which, entries in enumerate(micro):
-                after, layer = (*handed_on[which], *done), TaskGraph()
-                for index, entry in enumerate(entries):
-                    resource = gpu if entry.exchange is None else links
-                    if entry.place != "layer":
-                        after = (graph.add(entry.name, resource, number, after),)
-                    else:
-                        layer.add(entry.name, resource, number, (len(layer) - 1,) if len(layer) else ())
-                        if index + 1 == len(entries) or entries[index + 1].place != "layer":
-                            ends = (len(layer) - 1,)
-                            after = graph.add_repeated(layer, entry.count, entries=(0,), exits=ends, after=after)
-                    if entry.exchange is None or entry.exchange.kind != "send":
-                        done = after
-                    number += 1
-                handed_on[which] = after
-        if has_floor:
-            graph.add("host", "host", number)
-        return graph
+        return Entry(name, Kernel(item.kind, time_ps, 0.0, 0.0, 0.0, 0.0, 0.0), count, place, item, n_batches)
 
     def _host_floor_ps(self, batch: Batch, n_launches: int) -> int:
         host, launches = self.config.host, self.config.device.launches
@@ -322,8 +262,8 @@ class Gpu:
             for entries in micro:
                 for entry in entries:
                     dram_pj, compute_pj = self.device.dynamic_pj(entry.kernel, ratio)
-                    dram += dram_pj * entry.count
-                    compute += compute_pj * entry.count
+                    dram += dram_pj * entry.total
+                    compute += compute_pj * entry.total
             background.append(BackgroundPower("board", "active", energies.active_mw * n, busy))
             if makespan_ps > busy:
                 background.append(BackgroundPower("board", "idle", energies.idle_mw * n, makespan_ps - busy))
@@ -345,7 +285,7 @@ class Gpu:
                 else:
                     bound = self.device.bound(entry.kernel, max(1, time_ps), ratio)
                 bounds.setdefault(entry.name, bound)
-                roofs[bound.constraint] = roofs.get(bound.constraint, 0.0) + time_ps * entry.count
+                roofs[bound.constraint] = roofs.get(bound.constraint, 0.0) + time_ps * entry.total
         return bounds, roofs
 
     @cached_property
@@ -357,10 +297,10 @@ class Gpu:
         n_bytes = {"memory": 0.0, "nvlink": 0.0}
         for entry in (entry for micro in stages for entries in micro for entry in entries):
             if entry.exchange is None:
-                n_bytes["memory"] += entry.kernel.dram_bytes * entry.count * self.n_ranks
+                n_bytes["memory"] += entry.kernel.dram_bytes * entry.total * self.n_ranks
             elif self.collectives is not None:
                 sent = self.collectives.sent_bytes(entry.exchange.kind, entry.exchange.n_bytes)
-                n_bytes["nvlink"] += sent * entry.count * self.n_ranks
+                n_bytes["nvlink"] += sent * entry.total * self.n_ranks
         return {name: round(value) for name, value in n_bytes.items() if value}
 
     def _notes(self, ratio: float, host_binds: bool) -> tuple[str, ...]:
@@ -376,16 +316,3 @@ class Gpu:
     def _machine(self) -> str:
         name = self.config.device.name
         return name if self.n_gpus == 1 else f"{self.n_gpus} x {name}"
-
-
-def _sums(stages: list[list[list[Entry]]], times_ps: list[int]) -> tuple[list[int], int]:
-    """How long each stage works, and how many kernels a GPU of each stage launches in all."""
-    busy_ps, n_launches = [], 0
-    rest = iter(times_ps)
-    for micro in stages:
-        busy_ps.append(0)
-        for entries in micro:
-            for entry, time_ps in zip(entries, rest, strict=False):
-                busy_ps[-1] += time_ps * entry.busy_count
-                n_launches += entry.count * (entry.exchange is None)
-    return busy_ps, n_launches
