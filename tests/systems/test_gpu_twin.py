@@ -75,6 +75,12 @@ def test_quantised_weights(bits: tuple[int, int], n_ranks: int) -> None:
             assert_alike(gpu(model, tensor_parallel=n_ranks, capacity="report"), batch)
 
 
+def test_a_format_with_a_launch_and_a_bandwidth_of_its_own() -> None:
+    own = {"device__formats__bf16__launch": "9 us", "device__formats__bf16__bandwidth_frac": 0.4}
+    for batch in ([(1, 512)] * 3, [(777, 777), (1, 3000)]):
+        assert_alike(gpu("llama2-7b", **own), batch)
+
+
 def test_the_limit_binds_and_the_clock_falls_with_it() -> None:
     ratios = []
     for limit_w in (700, 600, 500, 400, 300, 200):

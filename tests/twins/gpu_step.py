@@ -67,8 +67,11 @@ class Card:
     # --- kernels
 
     def gemm(self, name: str, m: float, n: int, k: int, form_name: str, n_matrices: float = 1.0) -> Launch:
-        """Weights, inputs and results once each; rows in whole tiles of each matrix."""
+        """Weights, inputs and results once each; rows in whole tiles of each matrix; a format's own launch and share of
+        the bandwidth where it has them."""
         form = self.part.formats[form_name]
+        launch_ps = self.part.launches.gemm_ps if form.launch_ps is None else form.launch_ps
+        share = self.part.bandwidths.gemm_frac if form.bandwidth_frac is None else form.bandwidth_frac
         weights = n_matrices * n * k * (form.weight_bits + form.scale_bits_each) / 8
         n_bytes = weights + m * k * form.act_bits / 8 + m * n * form.result_bits / 8
         tile = form.row_tile * n_matrices
@@ -76,8 +79,8 @@ class Card:
         flops = 2 * rows * n * k
         return Launch(
             name,
-            self.part.launches.gemm_ps * PS,
-            n_bytes / (self.part.bandwidths.gemm_frac * self.bytes_per_s),
+            launch_ps * PS,
+            n_bytes / (share * self.bytes_per_s),
             flops / (form.peak_tflops * 1e12 * form.matmul_frac),
             n_bytes,
             flops,
