@@ -15,7 +15,7 @@ PS = 1e-12
 B16 = 2  # bytes of an activation
 MOST_DECODE_ROWS = 16
 ROUTER = ("router_softmax", "expert_choice", "token_sort")
-PREFILL_KERNEL = {"split_kv": "cudnn", "fa2": "fa2", "matmul": "fa2"}
+PREFILL_KERNEL = "fa2"  # whatever the decode kernel, unless the configuration names cuDNN's
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def launches_of(
     decoding = [one for one in sequences if one[0] == 1 or (one[0] <= MOST_DECODE_ROWS and one[1] > one[0])]
     prompts = [one for one in sequences if one not in decoding]
     if prompts:
-        layer.append(card.prefill_attention(heads, prompts, PREFILL_KERNEL[attention], model.sliding_window))
+        layer.append(card.prefill_attention(heads, prompts, PREFILL_KERNEL, model.sliding_window))
     if decoding:
         layer.append(card.decode_attention(heads, decoding, attention, model.sliding_window))
     layer.append(card.gemm("o_proj", tokens, model.hidden, heads.n * heads.dim, form))
