@@ -99,11 +99,7 @@ class GpuCollectives:
 
     def send_ps(self, n_bytes: int) -> int:
         """Time of a message from one GPU to another, as pipeline parallelism sends its activations."""
-        name = next(
-            name
-            for name, one in self.software.protocols.items()
-            if one.max_sent_bytes is None or n_bytes <= one.max_sent_bytes
-        )
+        name = self.protocol("send", n_bytes)
         one = self.software.protocols[name]
         sent = self._protocol(name).sent_bytes(n_bytes)
         first, second = self._fabric.devices[:2]

@@ -56,7 +56,8 @@ class NumberFormat(_Section):
 
 
 class Bandwidths(_Section):
-    """Shares of the memory's peak bandwidth that kinds of kernels reach."""
+    """Shares of the memory's peak bandwidth that kinds of kernels reach; `bmm_frac` is that of batched products, of
+    which attention by `matmul` is made."""
 
     gemm_frac: Share
     attention_frac: Share
@@ -133,7 +134,11 @@ class ReplayChoices(_Section):
 
 
 class GpuConfig(_Section):
-    """A part of kind `gpu`."""
+    """A part of kind `gpu`.
+
+    A launch finds its tensors in cache where they fit one of `l2_partitions` of `l2_bytes`, and moves them at
+    `l2_gb_per_s`. `streams_overlap_frac` is what two kernels in two streams save of the time of both.
+    """
 
     kind: Literal["gpu"] = "gpu"
     name: str

@@ -5,8 +5,8 @@ how the two meet, and what the board's power limit makes of them. Bytes count ea
 rows that the kernel computes, padding included.
 
 Source: the roofline with a launch term of `docs/gpu.md`, checked there against measured kernels. Not modelled: which
-of its kernels a library picks (5 to 10 % between neighbouring shapes), wave quantisation, toggling that depends on the
-data, clock ramps.
+of its kernels a library picks (5 to 10 % between neighbouring shapes), wave quantisation (but for unsplit decode
+attention), toggling that depends on the data, clock ramps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ BF16_BYTES = 2
 class Kernel:
     """One launch at full clock: three times, what it reads and writes in memory, and what its arithmetic costs.
 
-    `memory_ps` is the time of all traffic, of which `dram_bytes` leave the chip's cache; `flops` are the operations
-    carried out, padded rows included; `peak` names the number format whose peak bounds them.
+    `memory_ps` is the time of all traffic, and of work on elements that goes no faster than it: softmax, strided reads.
+    `dram_bytes` of the traffic leave the chip's cache; `flops` are the operations carried out, padded rows included;
+    `peak` names the number format whose peak bounds them.
     """
 
     kind: str
@@ -38,15 +39,6 @@ class Kernel:
     flops: float
     compute_pj: float
     peak: str = ""
-
-    @property
-    def roof(self) -> str:
-        """What most of its time goes to at full clock: `latency`, `memory`, `cache` or `compute`."""
-        if self.latency_ps >= max(self.memory_ps, self.compute_ps):
-            return "latency"
-        if self.compute_ps > self.memory_ps:
-            return "compute"
-        return "memory" if self.dram_bytes else "cache"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.contracts.results import RunRecord, Scalar, Table
+from simulator.contracts.error_stats import ErrorStats, as_breakdown, errors_by_kind
+from simulator.contracts.results import RunRecord, Table
 from simulator.core.errors import Position, SimulatorError
 from simulator.devices.gpu_kernel_rows import PREDICTED, KernelFile, KernelRow, read_kernels
 from simulator.devices.gpu_kernels import BF16_BYTES, DecodeKernel, Heads, Kernel, PrefillKernel, Rows
@@ -209,16 +210,16 @@ class _Others:
 def _record(gpu: Gpu, file: KernelFile, predicted: Predictions) -> RunRecord:
     measured = np.array([(row.t_us, row.power_w) for row in file.rows]).T
     errors = predicted.t_us / measured[0] - 1, predicted.power_w / measured[1] - 1
-    kinds = np.array([row.kind for row in file.rows])
-    time_error, power_error = (_errors_by_kind(kinds, one) for one in errors)
+    kinds = [row.kind for row in file.rows]
+    time_error, power_error = (as_breakdown(errors_by_kind(kinds, one)) for one in errors)
     n_predicted = int(np.count_nonzero(~np.isnan(predicted.t_us) | ~np.isnan(predicted.power_w)))
     metrics: dict[str, int | float] = {"n_rows": len(file.rows), "n_predicted": n_predicted}
     for name, one in (("time_error", errors[0]), ("power_error", errors[1])):
-        known = np.abs(one[~np.isnan(one)])
+        known = one[~np.isnan(one)]
         metrics[f"n_{name.split('_')[0]}s_measured"] = len(known)
         if len(known):
-            metrics[f"{name}_mean_frac"] = float(known.mean())
-            metrics[f"{name}_p95_frac"] = float(np.percentile(known, 95))
+            stats = ErrorStats.of(known)
+            metrics |= {f"{name}_mean_frac": stats.mean, f"{name}_p95_frac": stats.p95}
     return RunRecord(
         system=gpu.config.name,
         workload=file.name.rpartition("/")[2],
@@ -238,18 +239,6 @@ def _headline(file: KernelFile, metrics: dict[str, int | float]) -> str:
     mean, p95 = metrics["time_error_mean_frac"], metrics["time_error_p95_frac"]
     of_times = f"{metrics['n_times_measured']:,} measured times"
     return f"{text}; {of_times}: error {mean:.1%} mean, {p95:.1%} at the 95th percentile"
-
-
-def _errors_by_kind(kinds: NDArray[np.str_], errors: NDArray[np.float64]) -> dict[str, Scalar]:
-    """Mean, 95th percentile and count of absolute relative errors of each kind that has any."""
-    found: dict[str, Scalar] = {}
-    for kind in dict.fromkeys(kinds.tolist()):
-        known = np.abs(errors[(kinds == kind) & ~np.isnan(errors)])
-        if len(known):
-            found[f"{kind}_mean_frac"] = float(known.mean())
-            found[f"{kind}_p95_frac"] = float(np.percentile(known, 95))
-            found[f"{kind}_n"] = len(known)
-    return found
 
 
 def _notes(rows: Sequence[KernelRow], predicted: Predictions) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from simulator.contracts.error_stats import ErrorStats, errors_by_kind
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree
 from simulator.core.errors import WorkloadError
@@ -19,7 +20,6 @@ from simulator.devices.gpu import Gpu
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
-from simulator.experiments.calibrate_errors import ErrorStats, errors_by_kind
 from simulator.experiments.calibrate_parameters import (
     DECODE,
     FAMILIES,
@@ -153,8 +153,8 @@ def held_out(part_tree: ConfigTree, rows: Sequence[KernelRow], by: By = "shape")
             t_us[~kept], power_w[~kept] = time_ps[~kept] / 1e6, power_mw[~kept] / 1e3
     kinds = [row.kind for row in told.rows]
     return HeldOut(
-        errors=errors_by_kind(kinds, t_us, told.measured_ps / 1e6),
-        power_errors=errors_by_kind(kinds, power_w, told.measured_mw / 1e3),
+        errors=errors_by_kind(kinds, t_us / (told.measured_ps / 1e6) - 1),
+        power_errors=errors_by_kind(kinds, power_w / (told.measured_mw / 1e3) - 1),
         left_out=left_out,
     )
 
@@ -171,7 +171,7 @@ def _errors(gpu: Gpu, rows: Sequence[KernelRow]) -> tuple[dict[str, ErrorStats],
     power_w = np.array([np.nan if id(row) in faults else row.power_w for row in rows])
     kinds = [row.kind for row in rows]
     t_us = np.array([row.t_us for row in rows])
-    return errors_by_kind(kinds, predicted.t_us, t_us), errors_by_kind(kinds, predicted.power_w, power_w)
+    return errors_by_kind(kinds, predicted.t_us / t_us - 1), errors_by_kind(kinds, predicted.power_w / power_w - 1)
 
 
 def _groups(family: str, rows: Sequence[KernelRow], by: By) -> tuple[str, list[list[int]]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator.contracts.results import Scalar, Table
+from simulator.contracts.error_stats import ErrorStats, as_breakdown
+from simulator.contracts.results import Table
 from simulator.core.errors import ConfigError
 from simulator.devices.gpu_kernel_rows import read_kernels
 from simulator.experiments.calibrate import Fit, HeldOut, fit, held_out
-from simulator.experiments.calibrate_errors import ErrorStats
 from simulator.experiments.calibrate_part import calibration_target, write_part
 from simulator.experiments.replay import load_device
 from simulator.experiments.settings import Sets
@@ -49,7 +49,10 @@ class Calibration:
 
     def remarks(self) -> list[str]:
         """What a reader must know of the figures."""
-        said = [f"held out: {kind} {words}, each predicted by a fit without it" for kind, words in self._left_out()]
+        said = [
+            f"held out: {kind} {words}, each predicted by a fit without it"
+            for kind, words in self.held_out.left_out.items()
+        ]
         if self.fit.faults:
             lines = ", ".join(f"line {row.line} ({row.power_w:.0f} W)" for row in self.fit.faults)
             said.append(f"power readings far above the board's limit, left out as faults of the meter: {lines}")
@@ -90,18 +93,15 @@ class Calibration:
             "faults": [{"line": row.line, "kind": row.kind, "power_w": row.power_w} for row in fit_.faults],
             "held_out": out.left_out,
             "breakdown": {
-                "error_before": _keys(fit_.before),
-                "error": _keys(fit_.after),
-                "error_held_out": _keys(out.errors),
-                "power_error_before": _keys(fit_.power_before),
-                "power_error": _keys(fit_.power_after),
-                "power_error_held_out": _keys(out.power_errors),
+                "error_before": as_breakdown(fit_.before),
+                "error": as_breakdown(fit_.after),
+                "error_held_out": as_breakdown(out.errors),
+                "power_error_before": as_breakdown(fit_.power_before),
+                "power_error": as_breakdown(fit_.power_after),
+                "power_error_held_out": as_breakdown(out.power_errors),
             },
             "part": str(self.target),
         }
-
-    def _left_out(self) -> Sequence[tuple[str, str]]:
-        return list(self.held_out.left_out.items())
 
 
 def calibrate_gpu(
@@ -140,16 +140,3 @@ def _error_table(
 
 def _shown(stats: ErrorStats | None) -> str:
     return "-" if stats is None else "  ".join(f"{100 * one:.1f}%" for one in (stats.mean, stats.p95, stats.max))
-
-
-def _keys(errors: Mapping[str, ErrorStats]) -> dict[str, Scalar]:
-    """Errors under the names that `sim replay` gives them."""
-    found: dict[str, Scalar] = {}
-    for kind, stats in errors.items():
-        found |= {
-            f"{kind}_mean_frac": stats.mean,
-            f"{kind}_p95_frac": stats.p95,
-            f"{kind}_max_frac": stats.max,
-            f"{kind}_n": stats.n,
-        }
-    return found

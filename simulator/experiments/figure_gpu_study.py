@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.devices.gpu import Gpu
@@ -54,9 +53,9 @@ def measured_value(panel: str, row: Compared, series: str = "") -> Value:
     )  # fmt: skip
 
 
-def swept(gpu: Gpu, n: int, k: int, tokens: Sequence[float] = SWEPT_TOKENS) -> list[tuple[int, float, float]]:
+def swept(gpu: Gpu, n: int, k: int) -> list[tuple[int, float, float]]:
     """(tokens, time in us, power in W) of a matrix product of 16-bit weights of `n` outputs and `k` inputs."""
-    whole = sorted({round(one) for one in tokens})
+    whole = sorted({round(one) for one in SWEPT_TOKENS})
     rows = [KernelRow("gemm", "gemm", {"M": m, "N": n, "K": k}) for m in whole]
     predicted = predict(gpu, rows)
     return list(zip(whole, predicted.t_us.tolist(), predicted.power_w.tolist(), strict=True))

@@ -51,9 +51,8 @@ def held_out_claims(asked: HeldOutClaims, part: str, gpu: Gpu, rows: Sequence[Ke
     found = held_out(load_part(data_directory("hw_configs") / part), rows)
     for claim in asked.claims:
         errors = found.errors[claim.kind]
-        sizes = {"mean": errors.mean, "p95": errors.p95, "max": errors.max}
         for name, limit in claim.errors.items():
-            yield Claim(group, claim.name, name, limit, sizes[name] * 100, f"{errors.n} {claim.rows}")
+            yield Claim(group, claim.name, name, limit, errors.by_name[name] * 100, f"{errors.n} {claim.rows}")
     collectives = held_out_collectives(gpu, [row for row in rows if row.kind in COLLECTIVES])
     yield from claims_of(group, asked.collectives.name, collectives, asked.collectives.errors, asked.collectives.rows)
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from simulator.contracts.error_stats import ErrorStats
 from simulator.core.errors import ModelFault
 from simulator.experiments.validate_records import Claim, Group
 
@@ -34,16 +37,13 @@ class Compared:
 
 def statistic(name: str, rows: Sequence[Compared]) -> float:
     """`mean`, `p95`, `max` of the absolute errors, or `above`: how many of ours take longer than measured."""
-    import numpy as np
-
     errors = np.array([row.error for row in rows])
     if name == "above":
         return float((errors > 0).sum())
-    sizes = abs(errors)
-    known = {"mean": sizes.mean(), "p95": np.percentile(sizes, 95), "max": sizes.max()}
+    known = ErrorStats.of(errors).by_name
     if name not in known:
         raise ModelFault(f"{name!r} is no statistic of errors: use {', '.join(known)} or above")
-    return float(known[name])
+    return known[name]
 
 
 def claims_of(

@@ -11,12 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulator.core.errors import ConfigError, WorkloadError
-from simulator.experiments.gpu_profiles.reading import (
-    default_directory,
-    profile_names,
-    read_profile,
-    read_profiles,
-)
+from simulator.experiments.gpu_profiles.reading import Absent, default_directory, profile_names, read_profile
 from simulator.experiments.gpu_profiles.rows import (
     AllReduce,
     DecodeAttention,
@@ -100,10 +95,12 @@ def test_readers_are_found_by_their_modules() -> None:
 
 
 def test_an_absent_data_set_is_named_with_its_reason(tmp_path: Path) -> None:
-    profiles, absent = read_profiles(tmp_path)
-    assert profiles == ()
-    assert [each.name for each in absent] == list(profile_names())
-    assert all(str(tmp_path) in each.reason and "not there" in each.reason for each in absent)
+    for name in profile_names():
+        absent = read_profile(name, tmp_path)
+        assert isinstance(absent, Absent)
+        assert absent.name == name
+        assert str(tmp_path) in absent.reason
+        assert "not there" in absent.reason
 
 
 def test_an_unknown_data_set_is_refused() -> None:
@@ -345,8 +342,8 @@ def dropped(profile: GpuProfile) -> int:
 
 
 def test_published_files_are_all_there(shared_dir: Path) -> None:
-    _, absent = read_profiles(shared_dir / "traces" / "serving" / "gpu_profiles", ["splitwise", "a30_qwen2"])
-    assert absent == ()
+    for name in ("splitwise", "a30_qwen2"):
+        assert isinstance(read_profile(name, shared_dir / "traces" / "serving" / "gpu_profiles"), GpuProfile)
 
 
 def test_published_dense_layers(published: Callable[[str], GpuProfile]) -> None:

@@ -67,6 +67,12 @@ def profiles(tmp_path: Path) -> Path:
     return folder.parent
 
 
+@pytest.fixture
+def no_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the kernels held out in turn, which take most of the time: `rows` has them."""
+    monkeypatch.setattr(validate_gpu, "held_out_claims", lambda *_: iter(()))
+
+
 def claim(limit: float | None, ours: float | None, known: float | None = None) -> Claim:
     return Claim(GROUP, "case", "mean", limit, ours, "7 fitted", note="why", known=known)
 
@@ -155,6 +161,7 @@ def test_a_wrong_parameter_fails(
     assert claims <= {name for name, verdict in verdicts.items() if verdict == FAIL}
 
 
+@pytest.mark.usefixtures("no_refits")
 def test_a_wrong_part_fails_steps_and_the_command(
     sim, tmp_path: Path, repo_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +185,7 @@ def test_a_wrong_part_fails_steps_and_the_command(
     assert result["metrics"]["n_failed"] == len(failed)
 
 
+@pytest.mark.usefixtures("no_refits")
 def test_absent_profiles_are_named_and_neither_met_nor_failed(sim, tmp_path: Path) -> None:
     outcome = sim("validate", "gpu", "--profiles", str(tmp_path), "--json")
     assert outcome.code == 0
@@ -188,6 +196,7 @@ def test_absent_profiles_are_named_and_neither_met_nor_failed(sim, tmp_path: Pat
     assert all(row["ours"] is None and "is left out: its folder" in row["note"] for row in unchecked)
 
 
+@pytest.mark.usefixtures("no_refits")
 def test_a_profile_that_is_there_is_compared(profiles: Path) -> None:
     found = {row.name: row for row in validate(("gpu",), profiles)}
     checked = found["A100 GEMM: mean"]

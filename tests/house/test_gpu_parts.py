@@ -12,6 +12,7 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.parameters import parameters
 from simulator.devices.gpu import Gpu
+from simulator.experiments.calibrate_parameters import MAX_PARAMETERS
 from simulator.experiments.settings import load_settings
 
 PARTS = (
@@ -22,6 +23,7 @@ CONFIGS = (
     "gpu_2xrtxpro6000_tp2", "gpu_4xa100_tp4", "gpu_4xh200_pp4", "gpu_4xh200_tp4", "gpu_8xh100_tp8", "gpu_a100_40",
     "gpu_a100_80", "gpu_a100a", "gpu_a30", "gpu_a6000", "gpu_h100", "gpu_h200", "gpu_rtx4090", "gpu_t4",
 )  # fmt: skip
+OF_FABRIC = ("fabric", "collectives", "host_link")
 # Time of an all-reduce by card, cards, bytes: Vidur's profiles (DGX) and LLMServingSim's device file (PCIe).
 ALL_REDUCES_US = (
     ("gpu_a100_80", 2, 49_807_360, 333.0),
@@ -52,11 +54,23 @@ def test_every_card_is_listed(repo_root: Path) -> None:
 @pytest.mark.parametrize("name", PARTS)
 def test_what_is_assumed_has_a_range_and_the_data_sheet_has_none(name: str, repo_root: Path) -> None:
     for parameter in parameters(load_part(part_path(name, repo_root))):
-        own = not parameter.path.startswith(("fabric", "collectives", "host_link"))
+        own = not parameter.path.startswith(OF_FABRIC)
         if parameter.kind == "assumed" and own:
             assert parameter.range is not None, parameter.path
         if parameter.kind in ("datasheet", "standard"):
             assert parameter.range is None, parameter.path
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_no_more_is_fitted_than_was_promised(name: str, repo_root: Path) -> None:
+    """Links and collectives aside, which belong to fabric and library: one fit of theirs serves many cards."""
+    fitted = [
+        one
+        for one in parameters(load_part(part_path(name, repo_root)))
+        if one.kind == "fitted" and not one.path.startswith(OF_FABRIC)
+    ]
+    assert len(fitted) <= MAX_PARAMETERS, [one.path for one in fitted]
+    assert all(one.source and one.range for one in fitted)
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -64,14 +63,3 @@ def read_profile(name: str, directory: Path | None = None) -> GpuProfile | Absen
     if not folder.is_dir():
         return Absent(name, f"{name} is left out: its folder {folder} is not there (published data, not shipped)")
     return reader.read(folder)
-
-
-def read_profiles(
-    directory: Path | None = None, names: Sequence[str] | None = None
-) -> tuple[tuple[GpuProfile, ...], tuple[Absent, ...]]:
-    """Every data set that is there, and every one that is not, with the reason."""
-    found = [read_profile(name, directory) for name in (profile_names() if names is None else names)]
-    return (
-        tuple(each for each in found if isinstance(each, GpuProfile)),
-        tuple(each for each in found if isinstance(each, Absent)),
-    )
