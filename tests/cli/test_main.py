@@ -124,17 +124,17 @@ def test_replay(sim, stand_in) -> None:
 def test_validate_fails_with_1(
     sim, monkeypatch: pytest.MonkeyPatch, verdicts: list[str], code: int, n_met: int
 ) -> None:
-    calls: list[tuple[str, ...]] = []
+    calls: list[tuple[tuple[str, ...], Path | None]] = []
     rows = [Row(f"row {index}", verdict) for index, verdict in enumerate(verdicts)]
     table = Table(("target", "verdict"), [(row.name, row.verdict) for row in rows])
     stand_in = SimpleNamespace(
-        validate=lambda names: calls.append(names) or rows,
+        validate=lambda names, profiles: calls.append((names, profiles)) or rows,
         tables=lambda _: [("All targets", table)],
         remarks=lambda _: ["a remark"],
     )
     monkeypatch.setitem(sys.modules, "simulator.experiments.validate", stand_in)
-    outcome = sim("validate", "cent")
-    assert (outcome.code, calls) == (code, [("cent",)])
+    outcome = sim("validate", "cent", "--profiles", "there")
+    assert (outcome.code, calls) == (code, [(("cent",), Path("there"))])
     n_failed = verdicts.count("fail")
     assert f"{n_met} of {n_met + n_failed} targets met" in outcome.out
     assert "All targets" in outcome.out
