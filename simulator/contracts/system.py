@@ -65,6 +65,16 @@ class ChecksCapacity(Protocol):
 
 
 @runtime_checkable
+class NamesItsMachine(Protocol):
+    """A system of a kind that has many machines, which says which one this is."""
+
+    @property
+    def machine(self) -> str:
+        """The machine in a few words, such as `4 x NVIDIA H200 SXM`."""
+        ...
+
+
+@runtime_checkable
 class ServesRequests(Protocol):
     """A system that says what an engine must know to serve a request trace on it: the room for keys and values, whether
     it is enforced, and the power of all devices while nothing runs."""

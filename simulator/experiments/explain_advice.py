@@ -18,7 +18,7 @@ from simulator.core.units import split_suffix
 @dataclass(frozen=True, slots=True)
 class Advice:
     """`meaning` says what the operator does while it is bound so, `remedy` what would help; `knobs` are names of
-    parameters that act on it, wherever a configuration has them."""
+    parameters that act on it, wherever a configuration has them (`section.name`: in sections of that name only)."""
 
     meaning: str
     remedy: str
@@ -53,8 +53,16 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "link": Advice(
         "bytes cross the link",
-        "more or faster lanes, fewer bytes, or transfers beside the work",
-        ("n_lanes", "lane_gib_per_s", "cxl_overlap"),
+        "more or faster lanes, fewer bytes, fewer and larger messages, or transfers beside the work",
+        (
+            "n_lanes",
+            "lane_gib_per_s",
+            "cxl_overlap",
+            "ll.launch",
+            "ll.step",
+            "simple.payload_share",
+            "system.tensor_parallel",
+        ),
     ),
     "near-memory unit": Advice(
         "the near-memory unit works",
@@ -77,22 +85,22 @@ ADVICE: Mapping[str, Advice] = {
     "memory bandwidth": Advice(
         "memory delivers what it can",
         "more bandwidth, fewer bytes (bits a weight or a value), or more sequences for each reading of the weights",
-        ("bandwidth", "gemm_frac", "attention_frac", "tensor_parallel"),
+        ("device.bandwidth", "gemm_frac", "attention_frac", "system.tensor_parallel"),
     ),
     "cache bandwidth": Advice(
         "bytes that stay in the cache come as fast as it can",
         "a faster cache, or kernels that are fused",
-        ("elementwise",),
+        ("system.elementwise",),
     ),
     "launch latency": Advice(
         "kernels start and end",
         "fewer and larger kernels: fused ones, or a larger batch",
-        ("norm", "eager"),
+        ("system.elementwise", "launches.norm", "launches.norm_element", "launches.gemm", "launches.attention_decode"),
     ),
     "power limit": Advice(
         "the arithmetic units run at the clock that the board's power limit leaves",
         "a higher limit, or less energy a byte and an operation",
-        ("board_limit", "pj_per_flop", "dram"),
+        ("board_limit", "pj_per_flop", "energies.dram"),
     ),
     "capacity": Advice(
         "there is no room for more",
@@ -113,11 +121,17 @@ def system_advice(system_class: Any) -> Mapping[str, Advice]:
 
 
 def knob_paths(tree: ConfigTree, knobs: Iterable[str]) -> tuple[str, ...]:
-    """Where a configuration states parameters of these names (units in the key set aside), in the order of `knobs`."""
+    """Where a configuration states parameters of these names (units in the key set aside), in the order of `knobs`.
+
+    Left out are the link to the host, which no step crosses, and what a link's other generations have.
+    """
     wanted = tuple(knobs)
     found: dict[str, list[str]] = {}
     for path, _ in tree.node.walk(tree.path):
-        if path:
-            found.setdefault(split_suffix(path[-1])[0], []).append(format_path(path))
-            found.setdefault(path[-1], []).append(format_path(path))
+        if not path or {"host_link", "generations"} & {str(part) for part in path}:
+            continue
+        for name in dict.fromkeys((split_suffix(path[-1])[0], path[-1])):
+            found.setdefault(name, []).append(format_path(path))
+            if len(path) > 1:
+                found.setdefault(f"{path[-2]}.{name}", []).append(format_path(path))
     return tuple(dict.fromkeys(place for knob in wanted for place in found.get(knob, ())))

@@ -106,7 +106,7 @@ def _query_steps(settings: Settings) -> Steps:
     """The steps of a batch of queries: their prompts in one, then decodes."""
     query = batched_query(settings.system(), settings.workload)
     steps = (
-        WeightedStep(query.prompt_tokens, 1, query.prefill),
+        WeightedStep(None, 1, query.prefill),  # all prompts at once: no context among those of the decodes
         *(WeightedStep(run.context, run.n, run.step) for run in query.decode),
     )
     return Steps("query" if query.n_queries == 1 else f"{query.n_queries:,} queries", steps, steps, query.n_queries)

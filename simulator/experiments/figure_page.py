@@ -61,14 +61,16 @@ def index_page(
     `models` are the overrides that a model's label means.
     """
     n_met, n_published = sum(one.n_met for one in measured), sum(one.n_published for one in measured)
-    missed = n_published - n_met
+    counts = f"{len(measured)} figure{'' if len(measured) == 1 else 's'}"
+    if n_published:
+        counts += f" with {n_published} published numbers: {n_met} met, {n_published - n_met} missed"
     return render(
         "Figures, ours beside the published",
         "figures.html.j2",
         {
             "title": "Figures, ours beside the published",
             "subtitle": "Simulator of memory-centric machines",
-            "counts": f"{len(measured)} figures with {n_published} published numbers: {n_met} met, {missed} missed.",
+            "counts": counts + ".",
             "entries": [_entry(one, pictures[one.figure.name], models) for one in measured],
             "footer": footer,
         },

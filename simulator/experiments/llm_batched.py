@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from simulator.contracts.results import RunRecord, Series, StepResult
 from simulator.contracts.system import BatchesRequests
 from simulator.core.errors import WorkloadError
-from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record
+from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record, on_machine
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline
 from simulator.workload.batch import Batch
@@ -90,8 +90,8 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     n_tokens = query.prompt_tokens + query.output_tokens
     metrics = _metrics(query)
     headline = (
-        f"{settings.model.name}, {query.prompt_tokens:,} in + {query.output_tokens:,} out, a batch of "
-        f"{query.n_queries:,}: {metrics['throughput_tokens_per_s']:,.1f} tokens/s, first token after "
+        f"{settings.model.name}{on_machine(system)}, {query.prompt_tokens:,} in + {query.output_tokens:,} out, a batch "
+        f"of {query.n_queries:,}: {metrics['throughput_tokens_per_s']:,.1f} tokens/s, first token after "
         f"{metrics['ttft_ms']:,.1f} ms, all after {metrics['query_latency_s']:,.2f} s, "
         f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
     )

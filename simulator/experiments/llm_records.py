@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simulator.contracts.results import RunRecord, Scalar, StepResult, Table
-from simulator.contracts.system import ChecksCapacity, scopes_of
+from simulator.contracts.system import ChecksCapacity, NamesItsMachine, scopes_of
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
@@ -42,6 +42,11 @@ def checked_scope(settings: Settings) -> str:
             remedy="choose one of: " + ", ".join(("query", *scopes)),
         )
     return scope
+
+
+def on_machine(system: object) -> str:
+    """ " on 4 x NVIDIA H200 SXM" for a system that names its machine, and nothing for others."""
+    return f" on {system.machine}" if isinstance(system, NamesItsMachine) else ""
 
 
 def llm_record(

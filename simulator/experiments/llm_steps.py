@@ -13,7 +13,14 @@ from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
 from simulator.contracts.system import BatchesRequests, HoldsQueries, TwoAccountings
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.llm_batched import run_batched_query
-from simulator.experiments.llm_records import PS_PER_S, checked_room, checked_scope, llm_record, needed_context
+from simulator.experiments.llm_records import (
+    PS_PER_S,
+    checked_room,
+    checked_scope,
+    llm_record,
+    needed_context,
+    on_machine,
+)
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline, step_timeline
 from simulator.workload.batch import Batch
@@ -103,8 +110,8 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
         "power_w": step.energy.total_pj / step.latency_ps,
     }
     headline = (
-        f"{settings.model.name}, one {workload.phase} step of {workload.batch} x {context:,} positions: "
-        f"{metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
+        f"{settings.model.name}{on_machine(system)}, one {workload.phase} step of {workload.batch} x {context:,} "
+        f"positions: {metrics['step_time_ms']:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
     )
     record = llm_record(settings, workload.phase or "", metrics, step.made_of or [(step, 1.0)], (headline,), note)
     if timeline:

@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series
 from simulator.experiments.breakdowns import summary_breakdown
+from simulator.experiments.llm_records import on_machine
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import batching_timeline
 from simulator.experiments.trace_words import (
@@ -39,7 +40,7 @@ def serve_in_batches(settings: Settings, system: Any, requests: Requests, worklo
     metrics = {**result.metrics(), **slo_metrics}
     iterations = result.iterations
     headline = (
-        f"{stream_in_words(result)}: the machine is busy for {result.busy_frac:.0%} of "
+        f"{stream_in_words(result)}{on_machine(system)}: the machine is busy for {result.busy_frac:.0%} of "
         f"{result.makespan_ps / 1e12:,.0f} s, {len(iterations):,} iterations of "
         f"{metrics['batch_sequences_mean']:,.1f} sequences in the mean, "
         f"{metrics['output_tokens_per_s']:,.0f} output tokens/s"

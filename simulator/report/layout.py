@@ -1,7 +1,8 @@
 """A run record arranged for reading: groups of metrics, percentiles, breakdowns. Text in rows; no terminal, no colour.
 
 A breakdown named `<what>_by_<axis>[_<unit>]` shares a table with the others of its axis, a column each, with the share
-of each part; a map of texts such as `bound_by_operator` is a column too. Any other map is a table of its own.
+of each part; a map of texts such as `bound_by_operator` is a column too. Any other map is a table of its own: a row
+each entry, or where all are statistics (`gemm_mean_frac`, `gemm_n`) a row each family.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from simulator.report import wording
 N_ROWS_SHOWN = 16
 _STATISTICS = ("mean", "p50", "p90", "p95", "p99", "p999", "max")
 _STATISTIC = re.compile(rf"(?P<base>.+)_(?P<statistic>{'|'.join(_STATISTICS)})$")
+_OF_A_FAMILY = re.compile(rf"(?P<base>.+)_(?P<statistic>{'|'.join(_STATISTICS)}|n)(?P<unit>_frac)?$")
 _BY = re.compile(r"(?P<what>.+)_by_(?P<axis>[a-z0-9]+)(?P<unit>_.+)?$")
 _GROUPS = (
     ("Throughput", re.compile(r".+/(s|h|day)$")),
@@ -106,9 +108,26 @@ def _families(metrics: Iterable[str]) -> list[str]:
 
 
 def _map_table(name: str, parts: Mapping[str, Scalar]) -> TextTable:
+    found = [_OF_A_FAMILY.match(part) for part in parts]
+    matches = [match for match in found if match is not None]
+    if len(matches) == len(found) and len({match["statistic"] for match in matches}) > 1:
+        return _family_table(name, parts, matches)
     values = _column(list(parts.values()), wording.take_apart(name).unit)
     rows = tuple(zip(parts, values, strict=True))
     return TextTable(_capital(wording.heading(name)), ("", ""), (False, _all_numbers(parts.values())), rows)
+
+
+def _family_table(name: str, parts: Mapping[str, Scalar], matches: Sequence[re.Match[str]]) -> TextTable:
+    """Statistics of several families: a row each, the count first."""
+    bases = list(dict.fromkeys(match["base"] for match in matches))
+    statistics = dict.fromkeys((match["statistic"], match["unit"] or "") for match in matches)
+    headers, cells = [""], [bases]
+    for statistic, unit in sorted(statistics, key=lambda one: one[0] != "n"):
+        named = wording.take_apart(statistic + unit)
+        headers.append("rows" if statistic == "n" else wording.heading(statistic + unit))
+        cells.append(_column([parts.get(f"{base}_{statistic}{unit}") for base in bases], named.unit))
+    rows = tuple(zip(*cells, strict=True))
+    return TextTable(_capital(wording.heading(name)), tuple(headers), (False, *(True for _ in statistics)), rows)
 
 
 def _axis_table(axis: str, columns: Mapping[str, Mapping[str, Scalar]]) -> TextTable:
@@ -145,9 +164,9 @@ def _total(parts: Mapping[str, Scalar], members: Iterable[str]) -> float:
     return sum(value for value in values if not isinstance(value, str))
 
 
-def _column(values: Sequence[Scalar], unit: str) -> list[str]:
+def _column(values: Sequence[Scalar | None], unit: str) -> list[str]:
     if unit == "%":
-        values = [value if isinstance(value, str) else value * 100 for value in values]
+        values = [value if value is None or isinstance(value, str) else value * 100 for value in values]
     return wording.column(values)
 
 

@@ -41,7 +41,7 @@ def take_apart(name: str) -> Named:
     """Split `prefill_throughput_tokens_per_s` into "prefill throughput" and "tokens/s"."""
     if match := _RATE.search(name):
         return Named(words(name[: match.start()]), f"{_RATES[match['unit']]}/{_PER[match['per']]}")
-    if match := _PLAIN.search(name):
+    if (match := _PLAIN.search(name)) and name != f"n_{match['unit']}":  # n_requests counts requests and has no unit
         return Named(words(name[: match.start()]), _UNITS[match["unit"]])
     return Named(words(name), "")
 

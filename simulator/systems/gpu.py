@@ -10,7 +10,7 @@ step's time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
@@ -139,7 +139,7 @@ class Gpu:
         free = int(config.device.capacity_bytes - config.reserved_bytes - weights)
         if free < 0:
             raise MappingError(
-                f"the weights of {model.name} on {self._machine} overfill a GPU by {-free:,} bytes",
+                f"the weights of {model.name} on {self.machine} overfill a GPU by {-free:,} bytes",
                 where="workload.model",
                 remedy="use more GPUs (system.tensor_parallel, system.pipeline_parallel), fewer bits "
                 "(workload.overrides.weight_bits), or a smaller model",
@@ -162,7 +162,7 @@ class Gpu:
             return None
         text = (
             f"{n_sequences:,} sequence{'' if n_sequences == 1 else 's'} of {kept:,} positions overfill the memory of "
-            f"{self._machine} by {missing:,} bytes a GPU"
+            f"{self.machine} by {missing:,} bytes a GPU"
         )
         if self.capacity == "enforce":
             remedy = "use a smaller batch or context, more GPUs, or set system.capacity=report"
@@ -208,7 +208,7 @@ class Gpu:
             bounds=bounds,
             metrics={"clock_frac": min(ratios), "n_kernels": n_launches},
             breakdown={"time_by_roof_ms": {name: ps / 1e9 for name, ps in sorted(roofs.items())}},
-            notes=self._notes(min(ratios), floor_ps >= planned.makespan_ps > 0),
+            notes=self._notes(min(ratios), roofs, floor_ps >= planned.makespan_ps > 0),
         )
 
     def _microbatches(self, batch: Batch) -> list[Batch]:
@@ -303,8 +303,11 @@ class Gpu:
                 n_bytes["nvlink"] += sent * entry.total * self.n_ranks
         return {name: round(value) for name, value in n_bytes.items() if value}
 
-    def _notes(self, ratio: float, host_binds: bool) -> tuple[str, ...]:
+    def _notes(self, ratio: float, roofs: Mapping[str, float], host_binds: bool) -> tuple[str, ...]:
         notes = []
+        form, name = self.config.device.formats[self.shard.number_format], self.shard.number_format
+        if form.matmul_frac < 0.5 and 2 * roofs.get("compute", 0) > sum(roofs.values()):
+            notes.append(f"{name} reaches {form.matmul_frac:.1%} of its peak: the part says with whose kernel")
         if ratio < 1.0:
             limit_w = self.config.device.board_limit_mw / 1e3
             notes.append(f"the board's limit of {limit_w:,.0f} W holds the clock at {ratio:.0%} of its boost")
@@ -313,6 +316,7 @@ class Gpu:
         return tuple(notes)
 
     @property
-    def _machine(self) -> str:
+    def machine(self) -> str:
+        """How many of which GPU."""
         name = self.config.device.name
         return name if self.n_gpus == 1 else f"{self.n_gpus} x {name}"
