@@ -30,7 +30,7 @@ from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_levelling import Levelling
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard, Launches
-from simulator.devices.scheduling import schedule
+from simulator.devices.scheduling import check_durations, schedule
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -209,6 +209,8 @@ class Gpu:
         work = self.device.run(
             [[(entry.kernel, entry.busy_count) for entries in stage for entry in entries] for stage in stages]
         )
+        runs = [(entry.name, entry.count) for stage in stages for micro in stage for entry in micro]
+        check_durations([name for name, _ in runs], work.time_ps * [count for _, count in runs], "system")
         times_ps = [round(time) for time in work.time_ps.tolist()]
         ratios = work.ratios.tolist()
         busy_ps, n_launches = _sums(stages, times_ps)
@@ -313,6 +315,7 @@ class Gpu:
             floor_ps = max(floor_ps, host.prefill_floor_ps)
         if self.config.launch == "eager":
             floor_ps = max(floor_ps, n_launches * launches.eager_ps + launches.synchronise_ps)
+        check_durations(["host"], np.array([floor_ps], float), "system.host")
         return floor_ps
 
     def _energy(
@@ -368,10 +371,7 @@ class Gpu:
         return {name: round(value) for name, value in n_bytes.items() if value}
 
     def _notes(self, ratio: float, host_binds: bool) -> tuple[str, ...]:
-        notes = []
-        if ratio < 1.0:
-            limit_w = self.config.device.board_limit_mw / 1e3
-            notes.append(f"the board's limit of {limit_w:,.0f} W holds the clock at {ratio:.0%} of its boost")
+        notes = [] if ratio >= 1.0 else [self.device.limit_note(ratio)]
         if host_binds:
             notes.append("the host binds the step: the GPUs wait for it")
         return tuple(notes)
