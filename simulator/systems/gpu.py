@@ -28,7 +28,7 @@ from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_levelling import Levelling
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard, Launches
 from simulator.devices.gpu_stages import Entry, StageTasks, stage_sums
-from simulator.devices.scheduling import schedule
+from simulator.devices.scheduling import check_durations, schedule
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -187,6 +187,8 @@ class Gpu:
         work = self.device.run(
             [[(entry.kernel, entry.busy_total) for entries in stage for entry in entries] for stage in stages]
         )
+        runs = [(entry.name, entry.total) for stage in stages for entries in stage for entry in entries]
+        check_durations([name for name, _ in runs], work.time_ps * [count for _, count in runs], "system")
         times_ps = [round(time) for time in work.time_ps.tolist()]
         ratios = work.ratios.tolist()
         busy_ps, n_launches = stage_sums(stages, times_ps)
@@ -249,6 +251,7 @@ class Gpu:
             floor_ps = max(floor_ps, host.prefill_floor_ps)
         if self.config.launch == "eager":
             floor_ps = max(floor_ps, n_launches * launches.eager_ps + launches.synchronise_ps)
+        check_durations(["host"], np.array([floor_ps], float), "system.host")
         return floor_ps
 
     def _energy(
@@ -309,8 +312,7 @@ class Gpu:
         if form.matmul_frac < 0.5 and 2 * roofs.get("compute", 0) > sum(roofs.values()):
             notes.append(f"{name} reaches {form.matmul_frac:.1%} of its peak: the part says with whose kernel")
         if ratio < 1.0:
-            limit_w = self.config.device.board_limit_mw / 1e3
-            notes.append(f"the board's limit of {limit_w:,.0f} W holds the clock at {ratio:.0%} of its boost")
+            notes.append(self.device.limit_note(ratio))
         if host_binds:
             notes.append("the host binds the step: the GPUs wait for it")
         return tuple(notes)
