@@ -14,6 +14,7 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from simulator.contracts.results import Bound, StepResult
