@@ -158,7 +158,7 @@ def _replayed(run: StoredRun) -> tuple[str, object, object, tuple[str, ...]]:
 def _traffic_in_words(replayed: tuple[str, object, object, tuple[str, ...]]) -> str:
     name, n_requests, seed, checksums = replayed
     what = f"a trace file of checksum {checksums[0][:8]}" if checksums else f"{name} of seed {seed}"
-    return f"{what} with {n_requests} requests"
+    return what if n_requests is None else f"{what} with {n_requests} requests"  # a kernel file has rows
 
 
 def _opened(target: str, first: Subject, sets: Sequence[str]) -> Subject:
