@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.contracts.results import Bound, RunRecord
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, MappingError
 from simulator.devices.gpu_collectives import GpuCollectives
 from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_host_link import HostLink
@@ -98,12 +98,22 @@ class Gpu:
         return Bound("memory bandwidth", achieved, self.config.bandwidth_gb_per_s, "GB/s")
 
     def collectives(self, n_ranks: int) -> GpuCollectives:
-        """Collectives of so many GPUs of this kind. Raises ConfigError where the part has no fabric or library."""
+        """Collectives of so many GPUs of this kind.
+
+        Raises ConfigError where the part has no fabric or library, MappingError where the fabric joins fewer.
+        """
         config = self.config
         if config.fabric is None or config.collectives is None:
             raise ConfigError(
                 f"{config.name} has no fabric to other GPUs",
                 remedy="name `fabric` and `collectives` in the part, as hw_configs/parts/gpu_h200.yaml does",
+            )
+        if n_ranks > config.fabric.n_devices:
+            raise MappingError(
+                f"{n_ranks} GPUs share every layer, and the fabric of {config.name} joins {config.fabric.n_devices}",
+                where="system.tensor_parallel",
+                remedy="use fewer with more pipeline stages, or say how large the fabric is: "
+                f"system.device.fabric.n_devices={n_ranks}",
             )
         return GpuCollectives(config.collectives, config.fabric, n_ranks)
 

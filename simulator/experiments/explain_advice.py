@@ -64,6 +64,11 @@ ADVICE: Mapping[str, Advice] = {
             "system.tensor_parallel",
         ),
     ),
+    "link latency": Advice(
+        "a collective starts and steps, and carries little",
+        "fewer and larger messages, a faster protocol for short ones, or fewer GPUs that share a layer",
+        ("ll.launch", "ll.step", "simple.launch", "system.tensor_parallel"),
+    ),
     "near-memory unit": Advice(
         "the near-memory unit works",
         "more units or a faster clock, or its work beside the in-memory work",

@@ -283,14 +283,19 @@ class Gpu:
         for micro, ratio in zip(stages, ratios, strict=True):
             for entry, time_ps in zip((entry for entries in micro for entry in entries), rest, strict=False):
                 if entry.exchange is not None:
-                    achieved = entry.exchange.n_bytes / max(1, time_ps) * 1e3
-                    peak = float(self._link_gb_per_s)
-                    bound = Bound("link", achieved, max(peak, achieved), "GB/s")
+                    bound = self._link_bound(entry.exchange, max(1, time_ps))
                 else:
                     bound = self.device.bound(entry.kernel, max(1, time_ps), ratio)
                 bounds.setdefault(entry.name, bound)
                 roofs[bound.constraint] = roofs.get(bound.constraint, 0.0) + time_ps * entry.total
         return bounds, roofs
+
+    def _link_bound(self, exchange: Exchange, time_ps: int) -> Bound:
+        """What bounds an exchange: the links that carry what a rank sends, or starts and steps that carry nothing."""
+        assert self.collectives is not None
+        achieved = self.collectives.sent_bytes(exchange.kind, exchange.n_bytes) / time_ps * 1e3
+        peak = max(self._link_gb_per_s, achieved)
+        return Bound("link" if 2 * achieved >= peak else "link latency", achieved, peak, "GB/s")
 
     @cached_property
     def _link_gb_per_s(self) -> float:

@@ -8,7 +8,7 @@ from simulator.experiments.figure_study import Study
 from simulator.experiments.validate_gpu_steps import TIME, compared_steps
 
 STEP, ROOFS = "time of a step", "what bounds it"
-ORDER = ("memory bandwidth", "power limit", "compute", "launch latency", "link", "cache bandwidth")
+ORDER = ("memory bandwidth", "power limit", "compute", "launch latency", "link", "link latency", "cache bandwidth")
 _RUN_OF = steps_as_runs()
 RUNS = {step.label: run for step, run in _RUN_OF.items()}
 
