@@ -10,7 +10,7 @@ from typing import Any
 from .card import CardBench
 from .errors import MeasuringError, RowSkipped
 from .rows import Row
-from .timing import GRAPH_S, N_REPEATS, REPEAT_S
+from .timing import GRAPH_S, N_REPEATS, REPEAT_S, replays_s
 
 BF16_BYTES = 2
 GUESSED_LATENCY_S = 15e-6
@@ -83,13 +83,7 @@ class CollectiveBench(CardBench):
         return {"t_us": float(slowest.item()) * 1e6}
 
     def _replay_s(self, graph: Any, n_replays: int) -> float:
+        """Seconds per replay, all ranks beginning together."""
         self.dist.barrier()
         self.torch.cuda.synchronize()
-        begin = self.torch.cuda.Event(enable_timing=True)
-        end = self.torch.cuda.Event(enable_timing=True)
-        begin.record()
-        for _ in range(n_replays):
-            graph.replay()
-        end.record()
-        end.synchronize()
-        return float(begin.elapsed_time(end)) / 1e3 / n_replays
+        return replays_s(self.torch, graph, n_replays)

@@ -36,6 +36,18 @@ class Timing:
     power_w: float
 
 
+def replays_s(torch: Any, graph: Any, n_replays: int) -> float:
+    """Seconds per replay of a graph."""
+    begin = torch.cuda.Event(enable_timing=True)
+    end = torch.cuda.Event(enable_timing=True)
+    begin.record()
+    for _ in range(n_replays):
+        graph.replay()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1e3 / n_replays
+
+
 class GraphTimer:
     """Times calls on the current card. `seconds`: how long power is averaged; 0 takes none."""
 
@@ -49,7 +61,7 @@ class GraphTimer:
         graph, n_calls, t_s = self._graph(calls)
         n_replays = max(1, math.ceil(REPEAT_S / (t_s * n_calls)))
         self._replay_for(graph, t_s * n_calls, WARM_S)
-        t_us = median(self._replays_s(graph, n_replays) for _ in range(N_REPEATS)) / n_calls * 1e6
+        t_us = median(replays_s(self.torch, graph, n_replays) for _ in range(N_REPEATS)) / n_calls * 1e6
         power_w = self._power(graph, t_us * 1e-6 * n_calls) if power else math.nan
         return Timing(t_us, power_w)
 
@@ -70,13 +82,13 @@ class GraphTimer:
         n_trials = max(1, min(N_TRIAL_CALLS, math.ceil(GRAPH_S / self._eager_s(calls[0]))))
         n_rounds = math.ceil(n_trials / len(calls))
         graph = self._capture(calls, n_rounds)
-        self._replays_s(graph, 1)
-        t_s = self._replays_s(graph, 2) / (n_rounds * len(calls))
+        replays_s(self.torch, graph, 1)
+        t_s = replays_s(self.torch, graph, 2) / (n_rounds * len(calls))
         wanted = math.ceil(min(MAX_CALLS, GRAPH_S / t_s) / len(calls))
         if wanted > n_rounds:
             n_rounds = wanted
             graph = self._capture(calls, n_rounds)
-            self._replays_s(graph, 1)
+            replays_s(self.torch, graph, 1)
         return graph, n_rounds * len(calls), t_s
 
     def _warm_up(self, calls: Sequence[Call]) -> None:
@@ -106,17 +118,6 @@ class GraphTimer:
                 for call in calls:
                     call()
         return graph
-
-    def _replays_s(self, graph: Any, n_replays: int) -> float:
-        """Seconds per replay."""
-        begin = self.torch.cuda.Event(enable_timing=True)
-        end = self.torch.cuda.Event(enable_timing=True)
-        begin.record()
-        for _ in range(n_replays):
-            graph.replay()
-        end.record()
-        end.synchronize()
-        return float(begin.elapsed_time(end)) / 1e3 / n_replays
 
     def _replay_for(self, graph: Any, replay_s: float, seconds: float) -> None:
         """Keep the card busy: one batch of replays runs while the next is queued."""

@@ -11,8 +11,7 @@ import pytest
 
 from simulator.systems.gpu import Gpu
 from simulator.workload.batch import Batch, Sequence
-from tests.systems.gpu_cases import gpu
-from tests.twins import gpu_step
+from tests.systems.gpu_cases import gpu, twin_of
 
 pytestmark = pytest.mark.benchmark
 
@@ -28,18 +27,6 @@ def all_steps(system: Gpu, batches: list[Batch]) -> None:
     """The step of each batch."""
     for batch in batches:
         system.step(batch)
-
-
-def twin_step(system: Gpu, sequences: list[tuple[int, int]]) -> gpu_step.Step:
-    """The twin's step."""
-    config = system.config
-    return gpu_step.step(
-        gpu_step.Card(config.device),
-        system.model,
-        sequences,
-        system.shard.number_format,
-        n_ranks=config.tensor_parallel,
-    )
 
 
 def decodes(n: int) -> list[Batch]:
@@ -62,7 +49,7 @@ def test_a_cold_step_and_a_memoised_one(name: str) -> None:
     cold_ms = cpu_s(lambda: all_steps(system, batches)) / len(batches) * 1e3
     again = [batches[-1]] * 20_000
     memoised_us = cpu_s(lambda: all_steps(system, again)) / len(again) * 1e6
-    twin_ms = cpu_s(lambda: [twin_step(system, [(1, 1000)] * 32) for _ in range(20)]) / 20 * 1e3
+    twin_ms = cpu_s(lambda: [twin_of(system, [(1, 1000)] * 32) for _ in range(20)]) / 20 * 1e3
     print(
         f"\n{name}: a cold step {cold_ms:.3f} ms of CPU (at most 1), a memoised one {memoised_us:.2f} us (at most 5); "
         f"the twin, which lays no tasks and names no bounds, {twin_ms:.3f} ms: ratio {cold_ms / twin_ms:.2f}"
@@ -93,7 +80,7 @@ def test_a_map_of_ten_thousand_points() -> None:
     system.step(Batch.decode(7, 7))
     map_s = cpu_s(lambda: all_steps(system, points))
     sample = points[::500]
-    twin_s = cpu_s(lambda: [twin_step(system, [(1, one.sequences[0].context)] * one.n_sequences) for one in sample])
+    twin_s = cpu_s(lambda: [twin_of(system, [(1, one.sequences[0].context)] * one.n_sequences) for one in sample])
     ratio = map_s / (twin_s * len(points) / len(sample))
     print(f"\n10,000 points of batch x context: {map_s:.2f} s of CPU (at most 10); {ratio:.2f} of what the twin takes")
     system_tp = gpu("llama2-70b", config="gpu_4xh200_tp4")

@@ -13,6 +13,7 @@ from simulator.systems.gpu import Gpu
 from simulator.workload.batch import Batch, Sequence
 from simulator.workload.catalog import load_model
 from simulator.workload.model import ModelSpec
+from tests.twins import gpu_step
 
 from .golden_cases import REPO_ROOT
 from .machines import models
@@ -41,6 +42,20 @@ def gpu(model: ModelSpec | str = SMALL, *, config: str = "gpu_h200", context_ste
 def batch_of(pairs: Row[tuple[int, int]]) -> Batch:
     """A batch of (new tokens, context)."""
     return Batch(tuple(Sequence(new, context) for new, context in pairs))
+
+
+def twin_of(system: Gpu, sequences: list[tuple[int, int]]) -> gpu_step.Step:
+    """The twin's step on the system's own part."""
+    config = system.config
+    return gpu_step.step(
+        gpu_step.Card(config.device),
+        system.model,
+        sequences,
+        system.shard.number_format,
+        n_ranks=config.tensor_parallel,
+        attention=config.attention_kernel,
+        fused=config.elementwise == "fused",
+    )
 
 
 @st.composite

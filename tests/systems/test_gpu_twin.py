@@ -7,25 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.systems.gpu import Gpu
-from tests.twins import gpu_step
 
-from .gpu_cases import ATTENTION_KERNELS, batch_of, gpu, pairs, shared_models
+from .gpu_cases import ATTENTION_KERNELS, batch_of, gpu, pairs, shared_models, twin_of
 
 TOLERANCE = 1e-6  # whole picoseconds of kernels that take a microsecond and more
-
-
-def twin_of(system: Gpu, sequences: list[tuple[int, int]]) -> gpu_step.Step:
-    """The twin's step on the system's own part."""
-    config = system.config
-    return gpu_step.step(
-        gpu_step.Card(config.device),
-        system.model,
-        sequences,
-        system.shard.number_format,
-        n_ranks=config.tensor_parallel,
-        attention=config.attention_kernel,
-        fused=config.elementwise == "fused",
-    )
 
 
 def assert_alike(system: Gpu, sequences: list[tuple[int, int]]) -> None:
