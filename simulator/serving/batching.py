@@ -22,6 +22,7 @@ from simulator.serving.batching_results import BatchingResult, Iterations
 from simulator.serving.batching_rules import BatchingRules
 from simulator.serving.capacity import KvCapacity
 from simulator.serving.costs import BatchCosts
+from simulator.serving.events import check_time, run_events
 from simulator.serving.requests import Requests
 from simulator.workload.batch import Batch, Run, Sequence
 
@@ -48,7 +49,8 @@ class BatchingEngine:
 
         Requests are taken up in the order of (arrival, id): where the first in the queue does not fit, those behind it
         wait too. What arrives or finishes at a time is seen by the iteration that begins at that time. Errors:
-        MappingError for a request that can never fit where capacity is enforced; what the system raises.
+        MappingError for a request that can never fit where capacity is enforced; WorkloadError for more than 106 days
+        of simulated time; what the system raises.
         """
         if self.capacity is not None:
             self.capacity.check(requests)
@@ -56,7 +58,7 @@ class BatchingEngine:
         costs, log = BatchCosts(self.system), _Log()
         env = simpy.Environment(initial_time=0)
         env.process(_serve(env, state, costs, log))
-        env.run()
+        run_events(env)
         iterations = log.iterations(costs)
         start_ps, finish_ps = np.array(state.start_ps, np.int64), np.array(state.finish_ps, np.int64)
         return BatchingResult(
@@ -212,5 +214,6 @@ def _serve(env: simpy.Environment, state: _State, costs: BatchCosts, log: _Log) 
         log.n_prompts.append(len(rows))
         log.prompt_tokens.append(sum([state.prompt[row] for row in rows]) if rows else 0)
         latency_ps = costs.latency_ps[step]
+        check_time(now + latency_ps)
         yield env.timeout(latency_ps)
         state.finish_iteration(rows, now + latency_ps, decodes=decodes)

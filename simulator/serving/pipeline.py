@@ -22,6 +22,7 @@ from simulator.contracts.system import System
 from simulator.core.errors import ConfigError, ModelFault
 from simulator.serving.capacity import KvCapacity
 from simulator.serving.costs import TokenCosts
+from simulator.serving.events import run_events
 from simulator.serving.policies import POLICIES, SlotPolicy
 from simulator.serving.requests import Requests
 from simulator.serving.results import ServingResult
@@ -71,7 +72,7 @@ class PipelineEngine:
         start_ps, slot = np.zeros(len(requests), np.int64), np.zeros(len(requests), np.int32)
         env = simpy.Environment(initial_time=0)
         env.process(self._serve(env, requests, policy, start_ps, slot))
-        env.run()
+        run_events(env)
         return ServingResult(
             requests=requests,
             policy=self.policy,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from simulator.contracts.results import StepResult
 from simulator.contracts.tasks import Task, TaskGraph
 from simulator.core.energy import BackgroundPower, EnergyLedger
-from simulator.core.errors import ConfigError, MappingError, ModelFault, Position
+from simulator.core.errors import ConfigError, MappingError, ModelFault, Position, WorkloadError
 from simulator.devices.scheduling import schedule
 from simulator.serving.batching import BatchingEngine
 from simulator.serving.batching_results import BatchingResult
@@ -273,3 +273,23 @@ def test_impossible_machines() -> None:
 
     with pytest.raises(ModelFault, match="takes 0 ps"):
         BatchingEngine(Timeless()).run(Requests.of([0], [1], [1]))
+
+
+def test_what_a_step_raises_arrives_whole() -> None:
+    class Full(BatchMachine):
+        def step(self, batch: Batch) -> StepResult:
+            raise MappingError("no room", where="system.device", remedy="buy more", missing_bytes=7)
+
+    with pytest.raises(MappingError, match="no room") as raised:
+        BatchingEngine(Full()).run(Requests.of([0], [4], [2]))
+    assert (raised.value.where, raised.value.remedy, raised.value.missing_bytes) == ("system.device", "buy more", 7)
+
+
+def test_more_time_than_64_bits_hold_is_refused() -> None:
+    class Slow(BatchMachine):
+        def step(self, batch: Batch) -> StepResult:
+            plan = schedule(TaskGraph([Task("step", "machine", 1 << 61)]))
+            return StepResult(1 << 61, 1 << 61, 1, plan, EnergyLedger({}, ()), 1.0)
+
+    with pytest.raises(WorkloadError, match=r"106\.75 days"):
+        BatchingEngine(Slow()).run(Requests.of([0], [4], [9]))
