@@ -44,6 +44,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """The columns that a row of each family of kinds needs."""
 MAY_HAVE = {"attn_prefill_plus_decode": ("Hq", "Hkv", "D")}
+PROMPTS = {"attn_prefill": "L", "attn_prefill_plus_decode": "M"}
+"""The column of a prompt's length: its attention is computed tile by tile."""
+MAX_PROMPT = 1 << 24
 BACKENDS = {
     "": "",
     "cudnn": "",
@@ -103,7 +106,7 @@ def read_kernels(path: str, formats: Collection[str]) -> KernelFile:
 
     Raises WorkloadError, at file:line:column, for what cannot be read: missing or doubled columns, ragged rows, unknown
     kinds, formats and back ends, sizes that are no whole numbers above 0, heads that key-value heads do not divide,
-    times and powers that are not above 0.
+    prompts beyond MAX_PROMPT, times and powers that are not above 0.
     """
     return _Reader(str(path), formats).file()
 
@@ -180,6 +183,11 @@ class _Reader:
         family, number_format = found
         sizes = {column: self._size(column) for column in NEEDS[family]}
         sizes |= {column: self._size(column) for column in MAY_HAVE.get(family, ()) if self._text(column)}
+        if ("Hq" in sizes) != ("Hkv" in sizes):
+            raise self._error("one of `Hq` and `Hkv` is empty", "give both, or neither", self.at["kind"])
+        if family in PROMPTS and sizes[PROMPTS[family]] > MAX_PROMPT:
+            column = PROMPTS[family]
+            raise self._error(f"a prompt of {sizes[column]}", f"give at most {MAX_PROMPT}", self.at[column])
         if sizes.get("Hq", 0) % sizes.get("Hkv", 1):
             raise self._error(
                 f"{sizes['Hkv']} key-value heads do not divide {sizes['Hq']} heads",

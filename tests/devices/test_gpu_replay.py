@@ -172,6 +172,8 @@ def test_idle_has_a_power_and_no_time(gpu: Gpu, tmp_path: Path) -> None:
         (GEMM + 'gemm,1,2,3,"4\n', [":2:"]),
         (ATTENTION + "attn_decode,1,32,5,128,99,\n", [":2:18:", "5 key-value heads do not divide 32"]),
         (ATTENTION + "attn_decode,1,32,8,128,99,flsh\n", [":2:27:", "no attention back end 'flsh'", "`flash`"]),
+        (ATTENTION + f"attn_prefill,1,8,8,128,{1 << 40},\n", ["a prompt of 1099511627776", "at most 16777216"]),
+        ("kind,M,B,L,Hq,Hkv\nattn_prefill_plus_decode,8,1,9,7,\n", [":2:1:", "give both, or neither"]),
         ("kind,bytes,world\nall_reduce,8,1\n", [":2:14:", "1 GPUs"]),
         ("kind,bytes,world\nall_reduce,8,999999\n", ["2 to 4096"]),
     ],
