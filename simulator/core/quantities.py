@@ -11,13 +11,14 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-# Whole quantities end in int64 arrays: beyond its range they would wrap.
+# Whole quantities end in int64 arrays: beyond its range they would wrap. Products of a few quantities must stay finite.
 _INT64 = 1 << 63
+_LARGEST = 1e30
 
 PositiveInt = Annotated[int, Gt(0), Lt(_INT64)]
 NonNegativeInt = Annotated[int, Ge(0), Lt(_INT64)]
-PositiveFloat = Annotated[float, Gt(0)]
-NonNegativeFloat = Annotated[float, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0), Le(_LARGEST)]
+NonNegativeFloat = Annotated[float, Ge(0), Le(_LARGEST)]
 
 Ps = NonNegativeInt
 PositivePs = PositiveInt

@@ -20,7 +20,7 @@ from simulator.devices.gpu_config import GpuConfig
 from simulator.devices.gpu_host_link import HostLink
 from simulator.devices.gpu_kernels import GpuKernels, Kernel
 from simulator.devices.gpu_replay import replay_kernels
-from simulator.kernels.gpu_power import clock_ratios, kernel_times
+from simulator.kernels.gpu_power import LOWEST_RATIO, clock_ratios, kernel_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,8 @@ class Gpu:
         np.cumsum([len(group) for group in groups], out=offsets[1:])
         energies = self.config.energies
         columns = np.array(
-            [(n, one.latency_ps, one.memory_ps, one.compute_ps, one.dram_bytes, one.compute_pj) for one, n in rows]
+            [(n, one.latency_ps, one.memory_ps, one.compute_ps, one.dram_bytes, one.compute_pj) for one, n in rows],
+            dtype=np.float64,
         ).T.copy()
         count, latency_ps, memory_ps, compute_ps, dram_bytes, compute_pj = columns
         ratios, time_ps = np.empty(len(groups)), np.empty(len(rows))
@@ -74,6 +75,13 @@ class Gpu:
     def dynamic_pj(self, kernel: Kernel, ratio: float) -> tuple[float, float]:
         """Energy of one run's memory traffic, and of its arithmetic at a clock ratio."""
         return kernel.dram_bytes * self.config.energies.dram_pj_per_byte, kernel.compute_pj * ratio * ratio
+
+    def limit_note(self, ratio: float) -> str:
+        """What the board's limit does to work at a clock ratio below 1, for a reader of the figures."""
+        limit_w = self.config.board_limit_mw / 1e3
+        if ratio <= LOWEST_RATIO:
+            return f"the board's limit of {limit_w:,.0f} W is exceeded: no clock lowers what memory traffic takes"
+        return f"the board's limit of {limit_w:,.0f} W holds the clock at {ratio:.0%} of its boost"
 
     def bound(self, kernel: Kernel, time_ps: float, ratio: float) -> Bound:
         """What binds a kernel at a clock ratio: the constraint, and what it achieves of the data sheet's peak."""

@@ -10,17 +10,16 @@ reduction in switches, skew between ranks.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le, MinLen
+from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from simulator.core.errors import ConfigError
 from simulator.core.quantities import PositiveBytes, Ps
 from simulator.core.spelling import did_you_mean
-from simulator.devices.link import Link
+from simulator.devices.link import Link, Share
 from simulator.devices.link_collectives import ALGORITHMS, Collective, Protocol, collective_ps
 from simulator.devices.link_topology import LinkTopology
 
@@ -33,7 +32,7 @@ class CollectiveProtocol(BaseModel):
 
     launch_ps: Ps
     step_ps: Ps = 0
-    payload_share: Annotated[Fraction, Gt(0), Le(1)]
+    payload_share: Share
     max_sent_bytes: PositiveBytes | None = None
 
 

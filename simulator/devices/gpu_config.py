@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from simulator.core.quantities import (
@@ -155,7 +155,7 @@ class GpuConfig(_Section):
     attention: AttentionRates
     launches: Launches
     energies: Energies
-    streams_overlap_frac: Annotated[float, Le(0.5)] = 0.0
+    streams_overlap_frac: Annotated[float, Ge(0), Le(0.5)] = 0.0
     fabric: LinkTopology.Config | None = None
     collectives: CollectiveSoftware | None = None
     host_link: HostLink.Config | None = None

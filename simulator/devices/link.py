@@ -12,7 +12,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from simulator.core.quantities import Bytes, NonNegativeFloat, PositiveBytes, PositiveInt, Ps
@@ -20,7 +20,7 @@ from simulator.core.spelling import did_you_mean
 from simulator.devices.link_framing import Framing
 
 PS_PER_S = 10**12
-Share = Annotated[Fraction, Gt(0), Le(1)]
+Share = Annotated[Fraction, Gt(0), Le(1), Ge(Fraction(1, 10**6))]
 
 
 class LinkGeneration(BaseModel):
@@ -28,7 +28,7 @@ class LinkGeneration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lane_rate_gbit_per_s: Annotated[Fraction, Gt(0)]
+    lane_rate_gbit_per_s: Annotated[Fraction, Ge(Fraction(1, 10**6)), Le(10**6)]
     encoding: Share = Fraction(1)
     packet_overhead_bytes: Bytes = 0
     flit_bytes: PositiveBytes | None = None

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simulator.contracts.tasks import Schedule, TaskColumns, TaskGraph
-from simulator.core.errors import ModelFault
+from simulator.core.errors import ConfigError, ModelFault
 from simulator.kernels.schedule import critical_tasks, list_schedule
 
 # Half of what int64 holds, as the sum is taken in floating point.
 _LARGEST_TOTAL_PS = 2**62
+_LONGEST_WORK_PS = 2**60
+_PS_PER_DAY = 86_400 * 10**12
+
+
+def check_durations(work: Sequence[tuple[str, float]], where: str) -> None:
+    """Refuse work that is too long for `schedule`: rates near nothing, batches without bounds.
+
+    `work` says of each operator how many ps it takes in all. Raises ConfigError at `where` beyond 2^60 ps, which leaves
+    room for a few such sums.
+    """
+    total = sum([ps for _, ps in work])
+    if total <= _LONGEST_WORK_PS:
+        return
+    longest, _ = max(work, key=lambda one: one[1])
+    days, most = total / _PS_PER_DAY, _LONGEST_WORK_PS / _PS_PER_DAY
+    raise ConfigError(
+        f"a step takes {days:,.4g} days, longest in `{longest}`: more than {most:.1f} days are not held",
+        where=where,
+        remedy=f"use a smaller batch or context, or correct the times and rates below `{where}`",
+    )
 
 
 def schedule(graph: TaskGraph | TaskColumns) -> Schedule:

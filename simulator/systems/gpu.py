@@ -28,7 +28,7 @@ from simulator.devices.gpu_kernels import DecodeKernel, Kernel, PrefillKernel
 from simulator.devices.gpu_levelling import Levelling
 from simulator.devices.gpu_shard import Exchange, Fusion, GpuShard, Launches
 from simulator.devices.gpu_stages import Entry, StageTasks, stage_sums
-from simulator.devices.scheduling import schedule
+from simulator.devices.scheduling import check_durations, schedule
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -187,7 +187,10 @@ class Gpu:
         work = self.device.run(
             [[(entry.kernel, entry.busy_total) for entries in stage for entry in entries] for stage in stages]
         )
-        times_ps = [round(time) for time in work.time_ps.tolist()]
+        exact_ps = work.time_ps.tolist()
+        entries = (entry for stage in stages for micro in stage for entry in micro)
+        check_durations([(one.name, one.total * ps) for one, ps in zip(entries, exact_ps, strict=True)], "system")
+        times_ps = [round(time) for time in exact_ps]
         ratios = work.ratios.tolist()
         busy_ps, n_launches = stage_sums(stages, times_ps)
         floor_ps = self._host_floor_ps(batch, n_launches)
@@ -249,6 +252,7 @@ class Gpu:
             floor_ps = max(floor_ps, host.prefill_floor_ps)
         if self.config.launch == "eager":
             floor_ps = max(floor_ps, n_launches * launches.eager_ps + launches.synchronise_ps)
+        check_durations([("host", floor_ps)], "system.host")
         return floor_ps
 
     def _energy(
@@ -304,10 +308,7 @@ class Gpu:
         return {name: round(value) for name, value in n_bytes.items() if value}
 
     def _notes(self, ratio: float, host_binds: bool) -> tuple[str, ...]:
-        notes = []
-        if ratio < 1.0:
-            limit_w = self.config.device.board_limit_mw / 1e3
-            notes.append(f"the board's limit of {limit_w:,.0f} W holds the clock at {ratio:.0%} of its boost")
+        notes = [] if ratio >= 1.0 else [self.device.limit_note(ratio)]
         if host_binds:
             notes.append("the host binds the step: the GPUs wait for it")
         return tuple(notes)

@@ -112,7 +112,10 @@ def test_efficiencies_are_shares(refused: Callable[..., str], key: str, value: s
         ("formats.bf16.peak_tflops", "0", "above 0"),
         ("attention.key_tile", "0", "above 0"),
         ("host_link.duplex_frac", "2", "at most 1"),
-        ("collectives.protocols.simple.payload_share", "0", "above 0"),
+        ("collectives.protocols.simple.payload_share", "0", "at least 1/1000000"),
+        ("streams_overlap_frac", "-1", "at least 0"),
+        ("energies.dram", "1e300 pJ/B", "at most 1e+30"),
+        ("energies.pj_per_flop", "1e300", "at most 1e+30"),
         ("collectives.protocols.ll.max_sent", "null", "the last protocol"),
         ("collectives.algorithms.all_reduce", "rng", "did you mean `ring`?"),
         ("collectives.algorithms.all_reduces", "ring", "did you mean `all_reduce`?"),
@@ -127,6 +130,37 @@ def test_a_library_without_an_algorithm_that_the_step_needs(refused: Callable[..
     said = refused(2, {DEVICE + "collectives.algorithms": "{all_gather: ring}"}, "gpu_4xh200_tp4")
     assert "no algorithm for all_reduce" in said
     assert "all_reduce: ring" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        (DEVICE + "bandwidth", "1e-30 TB/s", "longest in `gate_up_proj`"),
+        (DEVICE + "formats.bf16.matmul_frac", "1e-300", "a step takes inf days"),
+        (DEVICE + "fabric.link.generations.nvlink4.lane_rate", "1e-30 Gbit/s", "at least 1/1000000"),
+        (DEVICE + "fabric.link.generations.nvlink4.lane_rate", "1e400 Gbit/s", "at most 1000000"),
+        (DEVICE + "collectives.protocols.ll.payload_share", "1e-30", "at least 1/1000000"),
+        ("system.host.floor", "9223372036854775807 ps", "system.host: a step takes 106.8 days"),
+        ("system.host.per_sequence", "9223372036854775807 ps", "longest in `host`"),
+    ],
+)
+def test_steps_without_end(refused: Callable[..., str], key: str, value: str, word: str) -> None:
+    assert word in refused(2, {key: value}, "gpu_4xh200_tp4")
+
+
+def test_a_prompt_beyond_time(refused: Callable[..., str]) -> None:
+    sizes = {"workload.phase": "prefill", "workload.batch": 65536, "workload.context": 1 << 20}
+    assert "longest in `attention`" in refused(2, {**sizes, "system.capacity": "report"})
+
+
+def test_a_limit_that_no_clock_keeps_is_not_said_to_be_kept(repo_root: Path) -> None:
+    config = repo_root / "hw_configs" / "gpu_h200.yaml"
+    run = simulator.run(config, {**STEP, DEVICE + "board_limit": "200 W"})
+    assert run.metrics["power_w"] > 200
+    assert any("limit of 200 W is exceeded" in note for note in run.notes)
+    held = simulator.run(config, {**STEP, DEVICE + "board_limit": "600 W"})
+    assert held.metrics["power_w"] < 601
+    assert not any("exceeded" in note for note in held.notes)
 
 
 @pytest.mark.parametrize(
