@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from simulator.core.errors import ConfigError, ModelFault
 from simulator.kernels.schedule import critical_tasks, list_schedule
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 # Half of what int64 holds, as the sum is taken in floating point.
 _LARGEST_TOTAL_PS = 2**62
@@ -20,19 +19,19 @@ _LONGEST_WORK_PS = 2**60
 _PS_PER_DAY = 86_400 * 10**12
 
 
-def check_durations(operators: Sequence[str], duration_ps: NDArray[np.float64], where: str) -> None:
+def check_durations(work: Sequence[tuple[str, float]], where: str) -> None:
     """Refuse work that is too long for `schedule`: rates near nothing, batches without bounds.
 
-    `duration_ps` float64[n] is what each of `operators` takes in all. Raises ConfigError at `where` beyond 2^60 ps,
-    which leaves room for a few such sums.
+    `work` says of each operator how many ps it takes in all. Raises ConfigError at `where` beyond 2^60 ps, which leaves
+    room for a few such sums.
     """
-    total = float(duration_ps.sum())
+    total = sum([ps for _, ps in work])
     if total <= _LONGEST_WORK_PS:
         return
-    longest = int(np.argmax(duration_ps))
+    longest, _ = max(work, key=lambda one: one[1])
     days, most = total / _PS_PER_DAY, _LONGEST_WORK_PS / _PS_PER_DAY
     raise ConfigError(
-        f"a step takes {days:,.4g} days, longest in `{operators[longest]}`: more than {most:.1f} days are not held",
+        f"a step takes {days:,.4g} days, longest in `{longest}`: more than {most:.1f} days are not held",
         where=where,
         remedy=f"use a smaller batch or context, or correct the times and rates below `{where}`",
     )

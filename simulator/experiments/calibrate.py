@@ -66,8 +66,8 @@ class Refitted:
 class Fit:
     """A fit: the part with the new values, what changed, what stayed and why, and the loss before and after.
 
-    `n_rows` rows told something; the power readings of `faults` were left out. `before` and `after` are the errors of
-    the times, `power_before` and `power_after` of the powers, on all rows, by kind.
+    `n_rows` rows of `n_shapes` different kernels told something; the power readings of `faults` were left out. `before`
+    and `after` are the errors of the times, `power_before` and `power_after` of the powers, on all rows, by kind.
     """
 
     tree: ConfigTree
@@ -76,6 +76,7 @@ class Fit:
     loss_before: float
     loss_after: float
     n_rows: int
+    n_shapes: int
     faults: tuple[KernelRow, ...]
     before: dict[str, ErrorStats] = field(default_factory=dict)
     after: dict[str, ErrorStats] = field(default_factory=dict)
@@ -121,6 +122,7 @@ def fit(part_tree: ConfigTree, rows: Sequence[KernelRow], *, source: str = "meas
         loss_before=problem.loss(np.zeros_like(vector)),
         loss_after=problem.loss(vector),
         n_rows=len(problem.rows.rows),
+        n_shapes=len({(row.family, *row.sizes.items()) for row in problem.rows.rows}),
         faults=tuple(faulty_readings(problem.gpu, rows)),
         before=errors[0],
         power_before=errors[1],

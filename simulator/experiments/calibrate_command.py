@@ -61,6 +61,11 @@ class Calibration:
             said.append(
                 f"at the end of what is possible: {', '.join(bounded)}. Is {self.part} the data sheet of this card?"
             )
+        if self.fit.n_shapes < len(self.fit.refitted):
+            said.append(
+                f"{len(self.fit.refitted)} parameters were refitted to {self.fit.n_shapes} different kernels: their "
+                "values are a guess among many; measure more shapes"
+            )
         said.append(f"kinds without held-out rows are predicted by what {self.part} says of them")
         said.append(
             f"loss {self.fit.loss_before:.4f} before, {self.fit.loss_after:.4f} after; a range is where it is flat"
@@ -100,6 +105,7 @@ class Calibration:
                 "power_error": as_breakdown(fit_.power_after),
                 "power_error_held_out": as_breakdown(out.power_errors),
             },
+            "notes": self.remarks(),
             "part": str(self.target),
         }
 

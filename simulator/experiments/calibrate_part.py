@@ -58,6 +58,7 @@ def write_part(target: Path, part: Path, fit: Fit, measured: str) -> str:
 
     Raises ConfigError where the file cannot be written; the target is then as it was.
     """
+    measured = " ".join("".join(one if one.isprintable() else " " for one in measured).split())
     overlay = Node({}, measured)
     refitted = {one.path for one in fit.refitted}
     for keys, node in _changed(fit.tree.node, ()):

@@ -14,7 +14,6 @@ from collections.abc import Hashable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from simulator.contracts.results import Bound, StepResult
@@ -188,9 +187,10 @@ class Gpu:
         work = self.device.run(
             [[(entry.kernel, entry.busy_total) for entries in stage for entry in entries] for stage in stages]
         )
-        runs = [(entry.name, entry.total) for stage in stages for entries in stage for entry in entries]
-        check_durations([name for name, _ in runs], work.time_ps * [count for _, count in runs], "system")
-        times_ps = [round(time) for time in work.time_ps.tolist()]
+        exact_ps = work.time_ps.tolist()
+        entries = (entry for stage in stages for micro in stage for entry in micro)
+        check_durations([(one.name, one.total * ps) for one, ps in zip(entries, exact_ps, strict=True)], "system")
+        times_ps = [round(time) for time in exact_ps]
         ratios = work.ratios.tolist()
         busy_ps, n_launches = stage_sums(stages, times_ps)
         floor_ps = self._host_floor_ps(batch, n_launches)
@@ -252,7 +252,7 @@ class Gpu:
             floor_ps = max(floor_ps, host.prefill_floor_ps)
         if self.config.launch == "eager":
             floor_ps = max(floor_ps, n_launches * launches.eager_ps + launches.synchronise_ps)
-        check_durations(["host"], np.array([floor_ps], float), "system.host")
+        check_durations([("host", floor_ps)], "system.host")
         return floor_ps
 
     def _energy(

@@ -322,3 +322,21 @@ def test_a_target_that_is_refused(out: str, words: str, tmp_path: Path, monkeypa
 def test_a_part_that_is_no_gpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no GPU"):
         calibrate_gpu(MEASURED, part=ROOT / "hw_configs" / "parts" / "gddr6_aim.yaml", out=tmp_path / "mine.yaml")
+
+
+def test_fewer_kernels_than_parameters_are_said(small: str, tmp_path: Path) -> None:
+    row = "kind,M,N,K,t_us,power_w\n" + "gemm,64,4096,4096,20,300\n" * 5
+    path = tmp_path / "one.csv"
+    path.write_text(row)
+    done = calibrate_gpu(path, part=PART, out=tmp_path / "one.yaml")
+    assert done.fit.n_shapes == 1
+    assert any("4 parameters were refitted to 1 different kernels" in said for said in done.as_object()["notes"])
+    enough = calibrate_gpu(small, part=PART, out=tmp_path / "small.yaml")
+    assert not any("guess" in said for said in enough.remarks())
+
+
+def test_a_name_of_two_lines_stays_in_its_comment(small: str, tmp_path: Path) -> None:
+    path = tmp_path / "a\nformats: {}"
+    path.write_text(Path(small).read_text())
+    calibrate_gpu(path, part=PART, out=tmp_path / "one.yaml")
+    assert load_part(tmp_path / "one.yaml").get("formats.bf16.weight_bits") == 16
