@@ -10,9 +10,6 @@ from simulator.contracts.tasks import Schedule, TaskColumns, TaskGraph
 from simulator.core.errors import ConfigError, ModelFault
 from simulator.kernels.schedule import critical_tasks, list_schedule
 
-if TYPE_CHECKING:
-    pass
-
 # Half of what int64 holds, as the sum is taken in floating point.
 _LARGEST_TOTAL_PS = 2**62
 _LONGEST_WORK_PS = 2**60
