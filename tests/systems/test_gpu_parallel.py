@@ -61,11 +61,16 @@ def test_the_share_of_a_vocabulary_is_rounded_up() -> None:
 @pytest.mark.parametrize(("n_ranks", "n_kv"), [(2, 2), (4, 1), (8, 1), (16, 1)])
 def test_key_value_heads_are_shared_or_copied(n_ranks: int, n_kv: int) -> None:
     model = SMALL.replace(n_heads=16, n_kv_heads=4)
-    system = gpu(model, tensor_parallel=n_ranks)
+    system = gpu(model, tensor_parallel=n_ranks, device__fabric__n_devices=16)
     assert (system.shard.heads.n, system.shard.heads.n_kv) == (16 // n_ranks, n_kv)
     assert system.kv_room.bytes_per_position == 2 * 2 * n_kv * model.head_dim * model.n_layers
     qkv = kernels_of(system, Batch.decode(1, 1))["qkv_proj"]
     assert qkv.flops == 2 * (16 // n_ranks + 2 * n_kv) * 128 * 1024
+
+
+def test_more_ranks_than_the_fabric_joins_are_refused() -> None:
+    with pytest.raises(MappingError, match="fabric of NVIDIA H200 SXM joins 8"):
+        gpu(SMALL.replace(n_heads=16, n_kv_heads=4), tensor_parallel=16)
 
 
 @pytest.mark.parametrize(("n_heads", "n_kv", "n_ranks"), [(8, 8, 3), (10, 2, 4), (12, 6, 4), (24, 8, 12)])
