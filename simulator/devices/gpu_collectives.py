@@ -17,7 +17,7 @@ from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from simulator.core.errors import ConfigError
-from simulator.core.quantities import PositiveBytes, Ps
+from simulator.core.quantities import NonNegativeFloat, PositiveBytes, Ps
 from simulator.core.spelling import did_you_mean
 from simulator.devices.link import Link, Share
 from simulator.devices.link_collectives import ALGORITHMS, Collective, Protocol, collective_ps
@@ -38,12 +38,15 @@ class CollectiveProtocol(BaseModel):
 
 class CollectiveSoftware(BaseModel):
     """A part of kind `collectives`: the algorithm of each collective, and protocols in the order in which they take
-    over."""
+    over. A byte that a rank sends costs its board the energy of `memory_bytes_per_sent` bytes of memory traffic: it is
+    read, received, added and written, and the links and the kernel that waits take their share.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["collectives"] = "collectives"
     algorithms: dict[str, str]
+    memory_bytes_per_sent: NonNegativeFloat = 0.0
     protocols: Annotated[dict[str, CollectiveProtocol], MinLen(1)]
 
     @model_validator(mode="after")
@@ -89,6 +92,10 @@ class GpuCollectives:
             return n_bytes
         shards = 2 * (self.n_ranks - 1) if kind == "all_reduce" else self.n_ranks - 1
         return shards * -(-n_bytes // self.n_ranks)
+
+    def memory_bytes(self, kind: str, n_bytes: int) -> float:
+        """Memory traffic on each rank whose energy a collective takes."""
+        return self.software.memory_bytes_per_sent * self.sent_bytes(kind, n_bytes)
 
     def protocol(self, kind: str, n_bytes: int) -> str:
         """The protocol that the library takes."""

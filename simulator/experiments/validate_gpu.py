@@ -51,7 +51,7 @@ class KernelClaims(_Section):
 
 
 class StepClaims(_Section):
-    """Claims of time and power of the whole steps of some files."""
+    """Claims of time and power of the whole steps of some files; `known` and `why` are as `Claim` has them."""
 
     name: str
     title: str
@@ -59,6 +59,8 @@ class StepClaims(_Section):
     files: list[str]
     rows: str
     claims: dict[str, Limits]
+    known: dict[str, dict[str, float]] = {}
+    why: str = ""
 
 
 class ProfileClaims(_Section):
@@ -134,4 +136,6 @@ def step_claims(asked: StepClaims, records: Mapping[MeasuredStep, RunRecord]) ->
     group = Group(asked.name, asked.title, asked.source, folded=False)
     compared = compared_steps(records)
     for name, limits in asked.claims.items():
-        yield from claims_of(group, name, compared[name], limits, asked.rows)
+        known = asked.known.get(name)
+        why = asked.why if known else ""
+        yield from claims_of(group, name, compared[name], limits, asked.rows, known=known, why=why)

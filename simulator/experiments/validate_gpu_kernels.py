@@ -31,7 +31,8 @@ SERIES = {
 
 @dataclass(frozen=True, slots=True)
 class ComparedKernel:
-    """A measured kernel: its row, its time in us beside ours, and its power in W where that was measured."""
+    """A measured kernel: its row, its time in us beside ours, and its power in W where that was
+    measured and is predicted."""
 
     row: KernelRow
     time: Compared
@@ -52,7 +53,8 @@ def compared_kernels(gpu: Gpu, rows: Sequence[KernelRow]) -> list[ComparedKernel
     found = []
     for row, t_us, power_w in zip(rows, predicted.t_us.tolist(), predicted.power_w.tolist(), strict=True):
         name, label = SERIES[row.kind], label_of(row)
-        power = None if math.isnan(row.power_w) else Compared(name, label, row.power_w, power_w)
+        has_power = not (math.isnan(row.power_w) or math.isnan(power_w))  # that of collectives is not predicted
+        power = Compared(name, label, row.power_w, power_w) if has_power else None
         found.append(ComparedKernel(row, Compared(name, label, row.t_us, t_us), power))
     return found
 

@@ -31,9 +31,11 @@ class MeasuredStep:
 
     @property
     def series(self) -> str:
-        """Model, its layers where not all ran, phase and number of GPUs."""
+        """Model and number of GPUs; on one GPU also the phase, and how many layers ran where not all did."""
+        if self.n_gpus > 1:
+            return f"{self.model}, TP{self.n_gpus}"
         layers = f", {self.n_layers} layers" if self.n_layers is not None else ""
-        return f"{self.model} {self.phase}{layers}" + (f", TP{self.n_gpus}" if self.n_gpus > 1 else "")
+        return f"{self.model} {self.phase}{layers}"
 
     @property
     def label(self) -> str:

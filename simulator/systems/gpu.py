@@ -243,7 +243,8 @@ class Gpu:
             time_ps = self.collectives.send_ps(item.n_bytes)
         else:
             time_ps = self.collectives.time_ps(item.kind, item.n_bytes)
-        return Entry(name, Kernel(item.kind, time_ps, 0.0, 0.0, 0.0, 0.0, 0.0), count, place, item, n_batches)
+        moved = self.collectives.memory_bytes(item.kind, item.n_bytes)
+        return Entry(name, Kernel(item.kind, time_ps, 0.0, 0.0, moved, 0.0, 0.0), count, place, item, n_batches)
 
     def _host_floor_ps(self, batch: Batch, n_launches: int) -> int:
         host, launches = self.config.host, self.config.device.launches

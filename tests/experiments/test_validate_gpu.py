@@ -88,7 +88,7 @@ def kernel_verdicts(targets: GpuTargets, sets: dict[str, object]) -> dict[str, s
 def test_nothing_that_can_be_checked_fails(rows: list[Row]) -> None:
     assert [(row.name, row.worst.ours) for row in rows if row.verdict == FAIL] == []
     checked = {row.group.name for row in rows if row.verdict == PASS}
-    assert checked == {"kernels", "more_kernels", "held_out", "steps", "more_steps"}
+    assert checked == {"kernels", "more_kernels", "held_out", "steps", "more_steps", "more_tp2"}
 
 
 def test_the_promised_limits_are_the_ones_compared(rows: list[Row]) -> None:
@@ -99,7 +99,7 @@ def test_the_promised_limits_are_the_ones_compared(rows: list[Row]) -> None:
         assert (limits[group, "decode attention: mean"], limits[group, "decode attention: p95"]) == (5, 13)
         assert (limits[group, "prefill attention: mean"], limits[group, "prefill attention: p95"]) == (7, 18)
         assert (limits[group, "collectives: mean"], limits[group, "collectives: p95"]) == (15, 30)
-    for group in ("steps", "more_steps"):
+    for group in ("steps", "more_steps", "more_tp2"):
         assert [limits[group, f"time: {name}"] for name in ("mean", "p95", "max")] == [4, 9, 12]
         assert [limits[group, f"power: {name}"] for name in ("mean", "p95")] == [4, 8]
     assert limits["kernels", "host link from 1 MB: max"] == 5

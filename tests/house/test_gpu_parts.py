@@ -20,8 +20,8 @@ PARTS = (
     "gpu_rtxpro6000", "gpu_t4",
 )  # fmt: skip
 CONFIGS = (
-    "gpu_2xrtxpro6000_tp2", "gpu_4xa100_tp4", "gpu_4xh200_pp4", "gpu_4xh200_tp4", "gpu_8xh100_tp8", "gpu_a100_40",
-    "gpu_a100_80", "gpu_a100a", "gpu_a30", "gpu_a6000", "gpu_h100", "gpu_h200", "gpu_rtx4090", "gpu_t4",
+    "gpu_2xh200_tp2", "gpu_2xrtxpro6000_tp2", "gpu_4xa100_tp4", "gpu_4xh200_pp4", "gpu_4xh200_tp4", "gpu_8xh100_tp8",
+    "gpu_a100_40", "gpu_a100_80", "gpu_a100a", "gpu_a30", "gpu_a6000", "gpu_h100", "gpu_h200", "gpu_rtx4090", "gpu_t4",
 )  # fmt: skip
 OF_FABRIC = ("fabric", "collectives", "host_link")
 # Time of an all-reduce by card, cards, bytes: Vidur's profiles (DGX) and LLMServingSim's device file (PCIe).

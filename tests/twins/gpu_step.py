@@ -169,7 +169,8 @@ class Card:
                 break
         sent = math.ceil(shard / one.payload_share)
         seconds = one.launch_ps * PS + n_steps * (one.step_ps * PS + self.message_s(sent))
-        return Launch(kind, seconds)
+        moved = self.part.collectives.memory_bytes_per_sent * n_steps * shard
+        return Launch(kind, seconds, n_bytes=moved)
 
     def message_s(self, n_bytes: int) -> float:
         """From one GPU over a switch to another: two links' latencies, the switch's, and the bytes in packets."""
@@ -246,8 +247,7 @@ def launches_of(
     def all_reduce(name: str) -> list[Launch]:
         if n_ranks == 1:
             return []
-        seconds = card.exchange("all_reduce", tokens * model.hidden * B16, n_ranks).latency_s
-        return [Launch(name, seconds)]
+        return [replace(card.exchange("all_reduce", tokens * model.hidden * B16, n_ranks), name=name)]
 
     layer: list[Launch] = []
     if model.norms_per_layer >= 1:
@@ -274,8 +274,8 @@ def launches_of(
     n = len(sequences)
     after = [norm("final_norm", n, model.hidden), card.gemm("lm_head", n, width, model.hidden, card.base)]
     if n_ranks > 1:
-        seconds = card.exchange("all_gather", n * width * n_ranks * B16, n_ranks).latency_s
-        after.append(Launch("all_gather_logits", seconds))
+        gathered = card.exchange("all_gather", n * width * n_ranks * B16, n_ranks)
+        after.append(replace(gathered, name="all_gather_logits"))
     before = card.elementwise("embedding", 2 * tokens * model.hidden * B16)
     return [before, *times(model.n_layers, layer), *after]
 

@@ -52,7 +52,7 @@ FIGURE = Figure(
     cautions=(
         "Models without shared keys ran FlashAttention-2 on one GPU, which leaves keys unsplit at large batch: those "
         "decode steps are bound by the padded rows of its tiles, and by the power limit.",
-        "70B:8 is eight of the layers; TP4 is four GPUs, tensor parallel.",
+        "70B:8 is eight of the layers, TP2 forty of them on two GPUs, TP4 all on four, tensor parallel.",
     ),
     inches=(7.16, 5.2),
 )
