@@ -128,15 +128,26 @@ def _operator_table(found: Comparison, first: Entry, others: Sequence[Entry]) ->
     rest = found.operator_names[_N_OPERATORS_SHOWN:]
     groups = [(name, (name,)) for name in shown] + ([(f"{len(rest)} others", rest)] if rest else [])
     for label, members in groups:
-        ours = sum(first.operators_ms.get(name, 0.0) for name in members)
-        row: list[Scalar | None] = [label, f"{ours:,.3f}"]
+        ours = _time_ms(first, members)
+        row: list[Scalar | None] = [label, _time_text(ours)]
         for entry in others:
-            theirs = sum(entry.operators_ms.get(name, 0.0) for name in members)
-            row += [f"{theirs:,.3f}", _difference(theirs - ours)] + (
-                [_ratio_text(ratio(theirs, ours))] if narrow else []
-            )
+            theirs = _time_ms(entry, members)
+            # Machines of different kinds have few operators in common: what one lacks has no difference.
+            both = (theirs, ours) if theirs is not None and ours is not None else None
+            row += [_time_text(theirs), _difference(both[0] - both[1]) if both else "-"]
+            row += [_ratio_text(ratio(*both)) if both else "-"] if narrow else []
         rows.append(tuple(row))
     return Table(tuple(columns), _right_aligned(rows))
+
+
+def _time_ms(entry: Entry, operators: Sequence[str]) -> float | None:
+    """Time of some operators together; None where the entry has none of them."""
+    found = [entry.operators_ms[name] for name in operators if name in entry.operators_ms]
+    return sum(found) if found else None
+
+
+def _time_text(time_ms: float | None) -> str:
+    return "-" if time_ms is None else f"{time_ms:,.3f}"
 
 
 def _right_aligned(rows: Sequence[tuple[Scalar | None, ...]]) -> list[tuple[Scalar | None, ...]]:
