@@ -35,15 +35,25 @@ class Gemm:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeAttention:
-    """One new token of each of `batch` sequences over `context` positions, itself included."""
+class _Attention:
+    """Shape of attention: `batch` sequences, their heads, and `context` positions of each."""
 
-    kind: ClassVar[str] = "attn_decode"
     batch: int
     q_heads: int
     kv_heads: int
     head_dim: int
     context: int
+
+    def columns(self) -> dict[str, int]:
+        """The shape in the columns of a kernel CSV."""
+        return {"B": self.batch, "Hq": self.q_heads, "Hkv": self.kv_heads, "D": self.head_dim, "L": self.context}
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeAttention(_Attention):
+    """One new token of each of `batch` sequences over `context` positions, itself included."""
+
+    kind: ClassVar[str] = "attn_decode"
 
     @property
     def moved_bytes(self) -> int:
@@ -56,21 +66,12 @@ class DecodeAttention:
         """Scores and weighted sums."""
         return 4 * self.batch * self.q_heads * self.head_dim * self.context
 
-    def columns(self) -> dict[str, int]:
-        """The shape in the columns of a kernel CSV."""
-        return _attention_columns(self)
-
 
 @dataclass(frozen=True, slots=True)
-class PrefillAttention:
+class PrefillAttention(_Attention):
     """Causal attention of `batch` whole prompts of `context` tokens, nothing before them."""
 
     kind: ClassVar[str] = "attn_prefill"
-    batch: int
-    q_heads: int
-    kv_heads: int
-    head_dim: int
-    context: int
 
     @property
     def moved_bytes(self) -> int:
@@ -81,10 +82,6 @@ class PrefillAttention:
     def flops(self) -> int:
         """Scores and weighted sums of the lower triangle."""
         return 2 * self.batch * self.q_heads * self.head_dim * self.context**2
-
-    def columns(self) -> dict[str, int]:
-        """The shape in the columns of a kernel CSV."""
-        return _attention_columns(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +213,3 @@ def _link_us(kernel: Kernel, link_gb_per_s: float | None) -> float:
     if link_gb_per_s is None or not isinstance(kernel, AllReduce):
         return 0.0
     return kernel.link_bytes / link_gb_per_s * 1e-3
-
-
-def _attention_columns(kernel: DecodeAttention | PrefillAttention) -> dict[str, int]:
-    return {
-        "B": kernel.batch,
-        "Hq": kernel.q_heads,
-        "Hkv": kernel.kv_heads,
-        "D": kernel.head_dim,
-        "L": kernel.context,
-    }
