@@ -32,22 +32,23 @@ def validation_page(rows: Sequence[Row]) -> str:
             "title": members[0].group.title,
             "source": members[0].group.source,
             "n_met": sum(row.verdict == PASS for row in members),
-            "n_counted": sum(row.verdict in (PASS, FAIL) for row in members),
+            "n_counted": sum(row.verdict in (PASS, FAIL, MISSED) for row in members),
             "columns": table.columns[1:-1],
             "rows": [(cells, row.verdict) for cells, row in zip(table.rows, members, strict=True)],
         }
         for (name, members), (_, table) in zip(grouped.items(), tables(rows), strict=True)
     ]
     origin = provenance()
-    n_met, n_failed = (sum(row.verdict == verdict for row in rows) for verdict in (PASS, FAIL))
+    n_met = sum(row.verdict == PASS for row in rows)
+    n_missed = sum(row.verdict in (FAIL, MISSED) for row in rows)
     values = {
         "groups": groups,
         "remarks": remarks(rows),
         "words": _VERDICTS,
         "footer": f"Commit {origin.git_commit or 'unknown'}; source {origin.source_hash[:12]}.",
         "n_met": n_met,
-        "n_failed": n_failed,
-        "n_reported": len(rows) - n_met - n_failed,
+        "n_missed": n_missed,
+        "n_reported": len(rows) - n_met - n_missed,
     }
     return render(_TITLE, "validation.html.j2", values)
 

@@ -120,7 +120,9 @@ def test_replay(sim, stand_in) -> None:
     assert calls == [(("p.yaml", "t.txt"), {"sets": ("a=1",), "seed": None, "out": None, "command": command})]
 
 
-@pytest.mark.parametrize(("verdicts", "code", "n_met"), [(["pass", "fail", "reported"], 1, 1), (["pass"], 0, 1)])
+@pytest.mark.parametrize(
+    ("verdicts", "code", "n_met"), [(["pass", "fail", "reported"], 1, 1), (["pass"], 0, 1), (["pass", "missed"], 0, 1)]
+)
 def test_validate_fails_with_1(
     sim, monkeypatch: pytest.MonkeyPatch, verdicts: list[str], code: int, n_met: int
 ) -> None:
@@ -135,13 +137,13 @@ def test_validate_fails_with_1(
     monkeypatch.setitem(sys.modules, "simulator.experiments.validate", stand_in)
     outcome = sim("validate", "cent", "--profiles", "there")
     assert (outcome.code, calls) == (code, [(("cent",), Path("there"))])
-    n_failed = verdicts.count("fail")
-    assert f"{n_met} of {n_met + n_failed} targets met" in outcome.out
+    n_failed, n_missed = verdicts.count("fail"), verdicts.count("missed")
+    assert f"{n_met} of {n_met + n_failed + n_missed} targets met" in outcome.out  # a known miss is a miss
     assert "All targets" in outcome.out
     assert "* a remark" in outcome.out
     outcome = sim("validate", "--json")
     counted = {"n_targets": len(rows), "n_met": n_met, "n_failed": n_failed}
-    counted |= {"n_reported": 1} if "reported" in verdicts else {}
+    counted |= {f"n_{word}": 1 for word in ("reported", "missed") if word in verdicts}
     assert (outcome.code, json.loads(outcome.out)["metrics"]) == (code, counted)
 
 
