@@ -201,7 +201,7 @@ def test_a_profile_that_is_there_is_compared(profiles: Path) -> None:
     found = {row.name: row for row in validate(("gpu",), profiles)}
     checked = found["A100 GEMM: mean"]
     assert checked.verdict in (PASS, FAIL)
-    assert checked.worst.rows == "3 two read"
+    assert checked.worst.rows == "3 three read"
     assert found["RTX 4090 GEMM: mean"].verdict == NOT_CHECKED
     assert "not checked: splitwise is left out" in " ".join(remarks(list(found.values())))
 
