@@ -100,9 +100,9 @@ class TileGpu:
     """A processor of the analytic model, for operands of `n_bytes` each.
 
     With `energies` None nothing costs energy, and with `in_waves` False work spreads evenly over the cores: a host CPU.
-    `published` keeps three oddities of the public tool: an element-wise kernel computes on one multiprocessor, a
-    batched product reads registers as one product does and in elements instead of bytes, and a lone GPU still pays for
-    the bytes of an all-reduce.
+    `published` keeps three oddities of the public tool: an element-wise kernel computes on one multiprocessor;
+    registers are read once for all products of a batch (their mean where sizes differ), and counted in elements instead
+    of bytes; a lone GPU still pays for the bytes of an all-reduce.
     """
 
     def __init__(

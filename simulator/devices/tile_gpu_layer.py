@@ -117,8 +117,10 @@ class TileLayer:
         Names: qkv, link_in, score, softmax, context, link_out, projection, attention_all_reduce, attention_norm,
         ffn_gate (gated models), ffn_up, activation, ffn_down, ffn_all_reduce, ffn_norm. The links are there where
         attention is not on the GPU; on `pim` score, softmax and context are not. Time, bytes and energy are of one GPU
-        and one layer, on the host of one socket.
+        and one layer, on the host of one socket. An empty batch has no operators.
         """
+        if not batch.new_tokens:
+            return ()
         place = attention or self.attention
         before, after = self._token_work(batch.new_tokens, place)
         if place == "pim":
@@ -188,16 +190,17 @@ class TileLayer:
 
     def _priced_attention(self, runs: tuple[Run, ...], place: AttentionPlace) -> Operators:
         """Score, softmax and context of all sequences together."""
-        device, n_heads, n_sharing = self.gpu, self.shard.n_kv_heads, 1
+        device, n_heads, rows_per_token, n_sharing = self.gpu, self.shard.n_kv_heads, self.shard.rows_per_token, 1
         if place == "host":
             device = self.host
             if not self.published:
-                n_heads, n_sharing = self.model.n_kv_heads, self.config.host.n_sockets
+                n_heads, rows_per_token = self.model.n_kv_heads, self.model.rep
+                n_sharing = self.config.host.n_sockets
         window = None if self.published else self.model.sliding_window
         scores: list[Product] = []
         contexts: list[Product] = []
         for sequence, count in runs:
-            rows, positions = self.shard.rows_per_token * sequence.new_tokens, sequence.context
+            rows, positions = rows_per_token * sequence.new_tokens, sequence.context
             if window is not None:
                 positions = min(positions, window + sequence.new_tokens - 1)
             n_products = -(-n_heads * count // n_sharing)

@@ -136,6 +136,12 @@ def test_sockets_share_all_heads_in_the_corrected_accounting() -> None:
     assert half["link_in"].time_ps == one["link_in"].time_ps * 4
 
 
+def test_sockets_know_the_groups_of_heads_however_many_gpus_repeat_keys() -> None:
+    few, many = (layer("llama3-70b", n, attention="host", published=False) for n in (4, 16))
+    step = Batch.decode(1024, 8)
+    assert by_name(few.operators(step))["score"] == by_name(many.operators(step))["score"]
+
+
 def test_a_sliding_window_limits_what_is_read() -> None:
     model = load_model("llama-65b").replace(sliding_window=512)
     near, far = (layer(model, published=False).operators(Batch.decode(context, 4)) for context in (512, 4000))
@@ -168,6 +174,10 @@ def test_equal_steps_are_computed_once() -> None:
     machine = layer()
     first, again = (machine.operators(Batch.decode(2048, 64)) for _ in range(2))
     assert all(one is other for one, other in zip(first, again, strict=True))
+
+
+def test_an_empty_batch_costs_nothing() -> None:
+    assert layer().operators(Batch(())) == ()
 
 
 def test_what_the_model_cannot_hold_is_refused() -> None:
