@@ -8,6 +8,7 @@ from pathlib import Path
 from simulator.contracts.results import Table
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_gpu import gpu_claims
+from simulator.experiments.validate_papi import papi_points
 from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, Claim, Group, Point, Row, rows_of
 from simulator.experiments.validate_replays import replay_points
 from simulator.experiments.validate_runs import Runs
@@ -35,15 +36,15 @@ def validate(names: Sequence[str] = (), profiles: Path | None = None) -> list[Ro
     for name in chosen:
         check_name(name)
     kinds = {name: kind_of(path_of(name)) for name in chosen}
-    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] not in ("replays", "gpu"))
+    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] not in ("replays", "gpu", "papi"))
     loaded = {machine: load_targets(machine) for machine in machines}
     runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
 
     def points(name: str) -> Iterator[Point | Claim]:
         if kinds[name] == "gpu":
             return gpu_claims(path_of(name), profiles)
-        if kinds[name] == "replays":
-            return replay_points(path_of(name))
+        if kinds[name] in ("replays", "papi"):
+            return (replay_points if kinds[name] == "replays" else papi_points)(path_of(name))
         return _named_points(name, loaded[machine_of(name)], runs[machine_of(name)])
 
     return [row for name in chosen for row in rows_of(points(name))]
