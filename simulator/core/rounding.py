@@ -1,4 +1,4 @@
-"""Exact durations to whole picoseconds."""
+"""Exact durations to whole picoseconds, and quotients rounded up."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ class WholePicoseconds:
         rounded = round(wanted)
         self._left = wanted - rounded
         return rounded
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)

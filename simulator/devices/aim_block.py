@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from simulator.core.errors import MappingError
+from simulator.core.rounding import ceil_div
 from simulator.devices.aim_mapping import (
     AimGeometry,
     AttentionShape,
@@ -17,7 +18,6 @@ from simulator.devices.aim_mapping import (
     append_key_value,
     attention_output,
     attention_score,
-    ceil_div,
     copy_between_banks,
     gemv,
     gemv_rows,

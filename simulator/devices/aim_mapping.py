@@ -15,13 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.rounding import ceil_div
 from simulator.memory.aim_isa import Opcode
 from simulator.memory.aim_program import AimProgramBuilder
-
-
-def ceil_div(a: int, b: int) -> int:
-    """Smallest integer not below a / b."""
-    return -(-a // b)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from simulator.contracts.system import KvRoom
 from simulator.core.errors import ConfigError, MappingError
+from simulator.core.rounding import ceil_div
 from simulator.devices.aim_block import AimBlock
 from simulator.devices.aim_device import AimDevice
-from simulator.devices.aim_mapping import ceil_div
 from simulator.devices.cxl_link import CxlLink
 from simulator.workload.model import ModelSpec
 

@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from simulator.core.quantities import PositiveBytes, PositiveFloat, PositiveInt, Ps
-from simulator.devices.aim_mapping import ceil_div
+from simulator.core.rounding import ceil_div
 from simulator.devices.link import Link, LinkGeneration
 from simulator.devices.link_fabric import Fabric
 from simulator.devices.link_framing import Framing

@@ -22,11 +22,11 @@ from simulator.contracts.tasks import Schedule, TaskGraph
 from simulator.core.energy import EnergyLedger
 from simulator.core.errors import MappingError, WorkloadError
 from simulator.core.quantities import PositiveInt, Ps
-from simulator.core.rounding import WholePicoseconds
+from simulator.core.rounding import WholePicoseconds, ceil_div
 from simulator.devices.aim_block import BLOCK_PARTS, AimBlock
 from simulator.devices.aim_bounds import operator_bounds, section_cycles
 from simulator.devices.aim_device import Detail, named_counts
-from simulator.devices.aim_mapping import ChannelGroup, ceil_div
+from simulator.devices.aim_mapping import ChannelGroup
 from simulator.devices.cent_device import ACCOUNTINGS, CentDevice
 from simulator.devices.cent_placement import block_transfers, kv_room, place
 from simulator.devices.cxl_link import CxlConfig, CxlLink

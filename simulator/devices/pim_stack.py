@@ -1,0 +1,200 @@
+"""An HBM stack with processing units: AttAcc's (1P1B), PAPI's FC-PIM (4P1B) and Attn-PIM, Samsung's HBM-PIM (1P2B).
+
+One description serves all: the memory's standard and organisation, where the units are, how many of them a bank has,
+and how fast they are. A product reads a column in every unit's banks; `q` vectors that share it keep the unit busy for
+`q` cycles of its clock, times the banks that share the unit, so columns come no faster than that.
+
+Attention puts a key-value head on each channel, a matrix product a block of the weights on each (`pim_linear`).
+
+Source: AttAcc (ASPLOS 2024) and its simulator; PAPI (ASPLOS 2025). Not modelled: host accesses in between, time inside
+the softmax unit, limits of the units' buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator.core.errors import ConfigError
+from simulator.core.quantities import Hertz, PositiveFloat, PositiveInt
+from simulator.devices.dram import Dram
+from simulator.devices.pim_attention import HeadShape, PimHead, PublishedShare, attention_program
+from simulator.devices.pim_energy import PimEnergy, StackCommands
+from simulator.memory.dram.standard import resolve
+from simulator.memory.hbm_pim.channel import PimChannel, PimRun, Placement
+from simulator.memory.hbm_pim.program import PimProgram
+
+_N_KEPT = 1 << 14
+MOVES = ("WRGB", "MVSB", "MVGB", "SFM")
+
+
+@dataclass(frozen=True, slots=True)
+class StackRun:
+    """What a stack did: ticks of its slowest channel, commands of all channels by name (products as MAC, rows as ACT
+    and PRE), and what that channel's products waited for, in ticks."""
+
+    ticks: int
+    time_ps: float
+    commands: dict[str, int]
+    waits: dict[str, int]
+    product_ticks: int
+
+    @property
+    def stack_commands(self) -> StackCommands:
+        """The commands that energy is counted by."""
+        one = self.commands
+        return StackCommands(one["MAC"], one["WRGB"], one["MVSB"], one["MVGB"], one["SFM"])
+
+    @property
+    def bound(self) -> str:
+        """What took most of the time: products, rows, refresh or moves."""
+        parts = {"products": self.product_ticks, **self.waits}
+        return max(parts, key=lambda name: parts[name])
+
+
+class PimStack:
+    """One stack. Times are of its slowest channel; commands are of all of them."""
+
+    class Config(BaseModel):
+        """A part such as `hw_configs/parts/pim_stacks/attacc.yaml`.
+
+        `units_per_place` are the units beside each bank (a half: two banks share one), or in each bank group or pseudo
+        channel where those have them. `power_limit` spaces products as the power budget is said to ask; `max_context`
+        is what the published layout lays heads out for.
+        """
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        kind: Literal["pim_stack"] = "pim_stack"
+        name: str
+        dram: Dram.Config
+        n_channels: PositiveInt = 16
+        placement: Placement = "bank"
+        units_per_place: PositiveFloat = 1.0
+        unit_clock_hz: Hertz
+        power_limit: bool = True
+        power_budget: Literal["report", "enforce"] = "report"
+        max_context: PositiveInt = 4096
+        accounting: Literal["published", "corrected"] = "published"
+        energy: PimEnergy.Config
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        names = {True: ("n_ccdab_limited", "n_ccdsb_limited"), False: ("n_ccdab", "n_ccdsb")}[config.power_limit]
+        dram = config.dram.model_copy(update={"accounting": config.accounting})
+        timing = resolve(dram).timing
+        if missing := [name for name in names if name not in timing]:
+            raise ConfigError(
+                f"the grade {dram.timing} has no {', '.join(missing)}",
+                where="dram.timing",
+                remedy="use a grade of parts/dram/hbm3_pim.yaml",
+            )
+        chosen = {"n_ccdab": timing[names[0]], "n_ccdsb": timing[names[1]]}
+        self.spec = resolve(dram.model_copy(update={"overrides": {**dram.overrides, **chosen}}))
+        self.channel = PimChannel(self.spec, config.placement, dram.queue)
+        self.energy = PimEnergy(config.energy)
+        self._run = lru_cache(maxsize=_N_KEPT)(self._timed)
+
+    # --- what the stack is
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes of all channels."""
+        return self.spec.capacity_bytes * self.config.n_channels
+
+    @property
+    def n_banks(self) -> int:
+        """Banks of all channels."""
+        return self.spec.n_banks * self.config.n_channels
+
+    @property
+    def tick_ps(self) -> Fraction:
+        """Period of the memory's clock."""
+        return self.spec.tick_period_ps
+
+    def busy_ticks(self, n_queries: int) -> int:
+        """Ticks for which a column that serves so many vectors keeps its unit."""
+        unit_ticks = Fraction(10**12) / Fraction(self.config.unit_clock_hz).limit_denominator(10**6) / self.tick_ps
+        return max(1, ceil(n_queries * unit_ticks / Fraction(self.config.units_per_place).limit_denominator(64)))
+
+    def macs_per_product(self, bytes_per_element: int) -> int:
+        """Multiply-accumulates of one product, for one vector, in all units of a channel."""
+        return self.channel.n_units * self.channel.n_spread * (self.spec.tx_bytes // bytes_per_element)
+
+    # --- what it does
+
+    def attention(self, heads: Iterable[PimHead], head_dim: int, bytes_per_element: int = 2) -> StackRun:
+        """Score, softmax and context of the key-value heads on this stack, each with its own context.
+
+        Equal heads go to the channels in turn, others to the channel with least to do, longest first.
+        """
+        every = tuple(heads)
+        if self.config.accounting == "published" and len(set(every)) == 1:
+            return self._published(every[0], len(every), head_dim, bytes_per_element)
+        groups: dict[tuple[PimHead, ...], int] = {}
+        for channel in self._assigned(every):
+            groups[channel] = groups.get(channel, 0) + 1
+        runs = [(self._run(own, head_dim, bytes_per_element, None), n) for own, n in groups.items()]
+        return self._combined(runs)
+
+    def _assigned(self, heads: Sequence[PimHead]) -> list[tuple[PimHead, ...]]:
+        """The heads of each channel that has any."""
+        channels: list[list[PimHead]] = [[] for _ in range(min(self.config.n_channels, len(heads)))]
+        work = [0] * len(channels)
+        for head in sorted(heads, key=lambda one: -one.context * one.n_queries):
+            least = work.index(min(work))
+            channels[least].append(head)
+            work[least] += head.context * max(self.channel.mac_ticks, self.busy_ticks(head.n_queries))
+        return [tuple(own) for own in channels]
+
+    def _published(self, head: PimHead, n_heads: int, head_dim: int, bytes_per_element: int) -> StackRun:
+        """Equal heads, as the public trace generator lays them out: head i on channel i modulo the channels."""
+        n_channels = self.config.n_channels
+        in_round = tuple(min(n_channels, n_heads - first) for first in range(0, n_heads, n_channels))
+        n_last, n_full = in_round[-1], len(in_round) - 1
+        classes = [(0, n_full + 1, n_last)]
+        if n_last < n_channels and n_full:
+            classes.append((n_last, n_full, n_channels - n_last))
+        runs, moves = [], dict.fromkeys(MOVES, 0)
+        for first, n_rounds, n in classes:
+            share = PublishedShare(first, in_round, self.config.max_context)
+            runs.append((self._run((head,) * n_rounds, head_dim, bytes_per_element, share), n))
+            for index in range(first, first + n):
+                own = PublishedShare(index, in_round, self.config.max_context)
+                counts = self._program((head,) * n_rounds, head_dim, bytes_per_element, own).counts()
+                for name in MOVES:
+                    moves[name] += counts[name]
+        combined = self._combined(runs)
+        return StackRun(
+            combined.ticks, combined.time_ps, {**combined.commands, **moves}, combined.waits, combined.product_ticks
+        )
+
+    def _program(
+        self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int, share: PublishedShare | None
+    ) -> PimProgram:
+        shape = HeadShape(head_dim, bytes_per_element, self.busy_ticks)
+        return attention_program(self.channel, heads, shape, share)
+
+    def _timed(
+        self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int, share: PublishedShare | None
+    ) -> PimRun:
+        return self.channel.run(self._program(heads, head_dim, bytes_per_element, share))
+
+    def _combined(self, runs: Sequence[tuple[PimRun, int]]) -> StackRun:
+        """Channels side by side."""
+        rules = self.channel.rules
+        names = {rules.mac: "MAC", rules.act: "ACT", rules.pre: "PRE"}
+        commands: dict[str, int] = {}
+        for run, n in runs:
+            for name, count in run.commands.items():
+                plain = names.get(name, name)
+                commands[plain] = commands.get(plain, 0) + n * count
+        slowest = max((run for run, _ in runs), key=lambda run: run.ticks)
+        products = slowest.ticks - sum(slowest.waits.values())
+        return StackRun(slowest.ticks, float(slowest.ticks * self.tick_ps), commands, slowest.waits, products)
