@@ -1,4 +1,5 @@
-"""Which batches cost a GPU the same: decodes at their mean context, as far as kernel and model see no more of them.
+"""Which batches cost a GPU the same: decodes at their mean context, as far as kernel and model see no more of them, and
+likewise the sequences that verify the same number of guessed tokens.
 
 Attention reads and computes in proportion to positions, so that the number of decodes and the sum of their contexts
 say what they cost. What lies beyond a window costs nothing and is cut off before; FlashAttention-2 leaves the keys of a
@@ -28,16 +29,24 @@ class Levelling:
         if self._is_plain:
             return batch.levelled(self._context_step)
         step = self._context_step
-        single = [(one.context, n) for one, n in batch.runs if one.new_tokens == 1]
-        if self._n_positions is not None and single and -(-max(single)[0] // step) * step > self._n_positions:
-            step = 1  # there is no position to round up to
-        if self._window is not None:
-            single = [(min(context, self._window), n) for context, n in single]
+        in_passes: dict[int, list[Run]] = {}
+        for one, n in batch.runs:
+            if one.new_tokens == 1 or one.is_verified:
+                in_passes.setdefault(one.new_tokens, []).append((one, n))
+        if self._n_positions is not None and in_passes:
+            last = max(one.context for runs in in_passes.values() for one, _ in runs)
+            if -(-last // step) * step > self._n_positions:
+                step = 1  # there is no position to round up to
         longest: list[Run] = []
-        if self._is_whole and single:
-            index = max(range(len(single)), key=lambda index: single[index][0])
-            context, n = single[index]
-            longest.append((Sequence(1, -(-context // step) * step), 1))
-            single[index : index + 1] = [(context, n - 1)] if n > 1 else []
-        rest = [*((Sequence(1, context), n) for context, n in single), *batch.prompts]
-        return Batch.of_runs([*longest, *Batch.of_runs(rest).levelled(step).runs])
+        rest: list[Run] = []
+        for new_tokens, runs in sorted(in_passes.items()):
+            if self._window is not None:
+                reach = max(self._window, 1 + (new_tokens > 1)) + new_tokens - 1  # it stays a verification
+                runs = [(Sequence(new_tokens, min(one.context, reach)), n) for one, n in runs]
+            if self._is_whole:
+                index = max(range(len(runs)), key=lambda index: runs[index][0].context)
+                one, n = runs[index]
+                longest.append((Sequence(new_tokens, -(-one.context // step) * step), 1))
+                runs[index : index + 1] = [(one, n - 1)] if n > 1 else []
+            rest += runs
+        return Batch.of_runs([*longest, *Batch.of_runs([*rest, *batch.prompts]).levelled(step).runs])

@@ -21,8 +21,6 @@ from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 from simulator.workload.operators import ExpertLinear, Router, operators
 
-MAX_DECODE_ROWS = 16
-"""New tokens of a sequence that attention still takes with a decode kernel: guessed tokens that are verified."""
 ROUTER_LAUNCHES = ("router_softmax", "expert_choice", "token_sort")
 Fusion = Literal["separate", "fused"]
 
@@ -74,23 +72,23 @@ class GpuShard:
         self.heads = Heads(model.n_heads // n_ranks, max(1, model.n_kv_heads // n_ranks), model.head_dim, model.kv_bits)
 
     def launches(self, batch: Batch) -> Launches:
-        """All launches of a step of any sequences: prompts, single new tokens, or both."""
+        """All launches of a step of any sequences: prompts, single new tokens, guessed ones that are verified."""
         uses = {use.name: use.operator for use in operators(self.model, batch)}
         tokens = batch.new_tokens
         layer = [*self._attention_block(uses, tokens, batch), *self._ffn_block(uses, tokens)]
-        return Launches(self._before(tokens), tuple(layer), tuple(self._after(batch.n_sequences)))
+        return Launches(self._before(tokens), tuple(layer), tuple(self._after(batch.n_scored)))
 
     def _before(self, tokens: int) -> tuple[tuple[str, Kernel], ...]:
         n_bytes = 2 * tokens * self.model.hidden * BF16_BYTES
         return (("embedding", self.kernels.elementwise(n_bytes)),)
 
-    def _after(self, n_sequences: int) -> Iterator[tuple[str, Kernel | Exchange]]:
+    def _after(self, n_scored: int) -> Iterator[tuple[str, Kernel | Exchange]]:
         model = self.model
         width = -(-model.vocab // self.n_ranks)
-        yield "final_norm", self._norm(n_sequences, model.hidden)
-        yield "lm_head", self.kernels.gemm(n_sequences, width, model.hidden, self.config.base_format)
+        yield "final_norm", self._norm(n_scored, model.hidden)
+        yield "lm_head", self.kernels.gemm(n_scored, width, model.hidden, self.config.base_format)
         if self.n_ranks > 1:
-            yield "all_gather_logits", Exchange("all_gather", n_sequences * width * self.n_ranks * BF16_BYTES)
+            yield "all_gather_logits", Exchange("all_gather", n_scored * width * self.n_ranks * BF16_BYTES)
 
     def _attention_block(
         self, uses: dict[str, Any], tokens: int, batch: Batch
@@ -114,8 +112,8 @@ class GpuShard:
         prompts: list[Rows] = []
         for sequence, count in batch.runs:
             rows = Rows(count, sequence.new_tokens, sequence.context, window)
-            is_decode = sequence.new_tokens <= MAX_DECODE_ROWS and sequence.context > sequence.new_tokens
-            (decoding if is_decode or sequence.new_tokens == 1 else prompts).append(rows)
+            is_decode = sequence.new_tokens == 1 or sequence.is_verified
+            (decoding if is_decode else prompts).append(rows)
         if prompts:
             name = "attention_prefill" if decoding else "attention"
             yield name, self.kernels.attention_prefill(self.heads, prompts, self.prefill_kernel)

@@ -8,6 +8,9 @@ from functools import lru_cache
 
 from simulator.core.errors import WorkloadError
 
+MAX_VERIFIED_TOKENS = 16
+"""New tokens of a sequence that one pass verifies at most: more of them are a chunk of a prompt."""
+
 _N_UNIFORM_KEPT = 1 << 14
 """Uniform batches that are kept, so that the same one is the same object: it bounds memory, and decides nothing."""
 
@@ -32,29 +35,45 @@ class Sequence:
             )
 
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether it verifies guessed tokens: a few new ones, on keys and values that are there already.
+
+        A chunk of a prompt of no more than `MAX_VERIFIED_TOKENS` looks the same, and is taken for it.
+        """
+        return 1 < self.new_tokens <= MAX_VERIFIED_TOKENS and self.new_tokens < self.context
+
+
 Run = tuple[Sequence, int]
 """A sequence, and how many of a batch are equal to it."""
+
+Group = tuple[int, int, int]
+"""Sequences that bring the same number of tokens: that number, how many sequences, and the sum of their contexts."""
 
 
 class Batch:
     """The sequences of one step. Immutable; batches of equal sequences in equal order are equal.
 
-    Costs of most machines depend on `runs`, or on less: `decodes` and `prompts`. None of these writes out a sequence as
-    often as it occurs, which `sequences` does when it is asked for.
+    Costs of most machines depend on `runs`, or on less: `decodes` (one new token each), `verified` (a few, guessed
+    before and verified now) and `prompts`. None of these writes out a sequence as often as it occurs, which `sequences`
+    does when it is asked for.
     """
 
-    __slots__ = ("_contexts", "_decodes", "_hash", "_prompts", "_runs", "_sequences")
+    __slots__ = ("_contexts", "_decodes", "_hash", "_prompts", "_runs", "_sequences", "_several", "_verified")
 
     _sequences: tuple[Sequence, ...] | None
     _runs: tuple[Run, ...] | None
     _contexts: tuple[tuple[int, ...], int] | None
+    _several: tuple[tuple[int, int], ...]
     _decodes: tuple[int, int] | None
+    _verified: tuple[Group, ...] | None
     _prompts: tuple[Run, ...] | None
     _hash: int | None
 
     def __init__(self, sequences: tuple[Sequence, ...]) -> None:
         self._sequences = sequences
-        self._runs = self._contexts = self._decodes = self._prompts = self._hash = None
+        self._runs = self._contexts = self._decodes = self._verified = self._prompts = self._hash = None
+        self._several = ()
 
     @classmethod
     def decode(cls, context: int, n_sequences: int = 1) -> Batch:
@@ -91,6 +110,27 @@ class Batch:
         batch = cls(())
         batch._sequences = None
         batch._contexts, batch._decodes, batch._prompts = (contexts, by), (len(contexts), total), prompts
+        batch._verified = ()
+        return batch
+
+    @classmethod
+    def verifying(cls, several: tuple[tuple[int, int], ...], prompts: tuple[Run, ...] = ()) -> Batch:
+        """One sequence for each (new tokens, context) of `several`, 1 to `MAX_VERIFIED_TOKENS` new ones, and then
+        `prompts`.
+
+        Each has keys and values already, so its context exceeds its new tokens. This is what an engine makes that
+        speculates: sequences are objects only for those that ask for `runs`.
+        """
+        totals: dict[int, list[int]] = {}
+        for new_tokens, context in several:
+            group = totals.setdefault(new_tokens, [0, 0])
+            group[0] += 1
+            group[1] += context
+        n, total = totals.pop(1, (0, 0))
+        batch = cls(())
+        batch._sequences, batch._contexts, batch._several = None, ((), 0), several
+        batch._decodes, batch._prompts = (n, total), prompts
+        batch._verified = tuple((new_tokens, *totals[new_tokens]) for new_tokens in sorted(totals))  # type: ignore[misc]
         return batch
 
     @property
@@ -114,6 +154,9 @@ class Batch:
                 for context in contexts:
                     n_at[context] = n_at.get(context, 0) + 1
                 counts = {Sequence(1, context + by): n for context, n in n_at.items()}
+                for new_tokens, context in self._several:
+                    sequence = Sequence(new_tokens, context)
+                    counts[sequence] = counts.get(sequence, 0) + 1
                 for sequence, n in self._prompts or ():
                     counts[sequence] = counts.get(sequence, 0) + n
             self._runs = tuple(counts.items())
@@ -128,25 +171,46 @@ class Batch:
         return self._decodes
 
     @property
+    def verified(self) -> tuple[Group, ...]:
+        """Of the sequences that verify guessed tokens (`Sequence.is_verified`): a group for each number of new tokens,
+        fewest first."""
+        if self._verified is None:
+            totals: dict[int, tuple[int, int]] = {}
+            for sequence, count in self.runs:
+                if sequence.is_verified:
+                    n, total = totals.get(sequence.new_tokens, (0, 0))
+                    totals[sequence.new_tokens] = (n + count, total + count * sequence.context)
+            self._verified = tuple((new_tokens, *totals[new_tokens]) for new_tokens in sorted(totals))
+        return self._verified
+
+    @property
     def prompts(self) -> tuple[Run, ...]:
-        """The runs of sequences that bring more than one token."""
+        """The runs of prompts of more than one token, or of chunks of them."""
         if self._prompts is None:
-            self._prompts = tuple(run for run in self.runs if run[0].new_tokens > 1)
+            self._prompts = tuple(run for run in self.runs if run[0].new_tokens > 1 and not run[0].is_verified)
         return self._prompts
 
     @property
     def n_sequences(self) -> int:
         """How many sequences there are."""
-        return self.decodes[0] + sum(count for _, count in self.prompts)
+        return self.decodes[0] + sum(n for _, n, _ in self.verified) + sum(count for _, count in self.prompts)
 
     @property
     def new_tokens(self) -> int:
         """Tokens that the step computes, over all sequences."""
-        return self.decodes[0] + sum(sequence.new_tokens * count for sequence, count in self.prompts)
+        in_prompts = sum(sequence.new_tokens * count for sequence, count in self.prompts)
+        return self.decodes[0] + sum(new_tokens * n for new_tokens, n, _ in self.verified) + in_prompts
+
+    @property
+    def n_scored(self) -> int:
+        """Tokens whose successor is drawn, so that they get word scores: the last one of a prompt, and every one of a
+        decode and of a verification."""
+        in_passes = self.decodes[0] + sum(new_tokens * n for new_tokens, n, _ in self.verified)
+        return in_passes + sum(count for _, count in self.prompts)
 
     def levelled(self, context_step: int = 1) -> Batch:
-        """The batch with all decodes at their mean context, rounded up to a multiple of `context_step`, before its
-        prompts, which stay as they are, shortest first.
+        """The batch with all decodes at their mean context, rounded up to a multiple of `context_step`, and likewise
+        the sequences that verify the same number of tokens, before its prompts, which stay as they are, shortest first.
 
         For machines on which a step's decodes cost what their number and the sum of their contexts say: those may use
         this as `step_key`, and compute the step of the levelled batch. With 1 the sum is kept to the position.
@@ -155,14 +219,14 @@ class Batch:
         prompts = self.prompts
         if len(prompts) > 1:
             prompts = tuple(sorted(prompts, key=lambda run: (run[0].context, run[0].new_tokens)))
+        if self.verified:
+            means = [run for group in self.verified for run in _at_mean(*group, context_step)]
+            prompts = (*means, *prompts)
         if not n:
             return Batch.of_runs(prompts)
-        mean, left = divmod(total, n)
-        if context_step > 1 or not left:
-            context = -(-total // (n * context_step)) * context_step
-            uniform = _uniform(1, context, n)
-            return Batch.of_runs((*uniform.runs, *prompts)) if prompts else uniform
-        return Batch.of_runs(((Sequence(1, mean), n - left), (Sequence(1, mean + 1), left), *prompts))
+        if not prompts and (context_step > 1 or not total % n):
+            return _uniform(1, -(-total // (n * context_step)) * context_step, n)
+        return Batch.of_runs((*_at_mean(1, n, total, context_step), *prompts))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -187,3 +251,18 @@ class Batch:
 def _uniform(new_tokens: int, context: int, n_sequences: int) -> Batch:
     """The batch of equal sequences; empty where there are none."""
     return Batch.of_runs([(Sequence(new_tokens, context), n_sequences)]) if n_sequences > 0 else Batch(())
+
+
+def _at_mean(new_tokens: int, n: int, total: int, context_step: int) -> tuple[Run, ...]:
+    """`n` sequences of `new_tokens` each at the mean of contexts with this sum, rounded up to a multiple of
+    `context_step`; with 1 at the two positions around it, so that the sum is kept."""
+    mean, left = divmod(total, n)
+    if context_step > 1 or not left:
+        return ((_kept(new_tokens, -(-total // (n * context_step)) * context_step), n),)
+    return (Sequence(new_tokens, mean), n - left), (Sequence(new_tokens, mean + 1), left)
+
+
+@lru_cache(maxsize=_N_UNIFORM_KEPT)
+def _kept(new_tokens: int, context: int) -> Sequence:
+    """The sequence, the same object each time."""
+    return Sequence(new_tokens, context)

@@ -6,7 +6,6 @@ Not modelled: residual additions, dropout, the layout of fused kernels (a system
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from simulator.core.errors import WorkloadError
 from simulator.workload.batch import Batch
@@ -71,10 +70,10 @@ class OperatorUse:
         return self.repeat * self.operator.weight_bytes
 
 
-def operators(model: ModelSpec, batch: Batch, *, logits: Literal["last", "all"] = "last") -> tuple[OperatorUse, ...]:
+def operators(model: ModelSpec, batch: Batch) -> tuple[OperatorUse, ...]:
     """The operators of one step in the order of the computation; those of a layer stand once, with the layer count.
 
-    `logits` says which tokens get word scores: the last of each sequence, or all new ones (verifying guessed tokens).
+    Word scores are for the tokens that need them: the last of each prompt, and all new ones where guesses are verified.
     Raises WorkloadError on an empty batch, or one beyond the rows of a learned position table.
     """
     if not batch.runs:
@@ -86,7 +85,7 @@ def operators(model: ModelSpec, batch: Batch, *, logits: Literal["last", "all"] 
             remedy="give a shorter context, or a model with rotary positions",
         )
     tokens = batch.new_tokens
-    head_tokens = tokens if logits == "all" else batch.n_sequences
+    head_tokens = batch.n_scored
     once = [OperatorUse("embedding", Embedding(tokens, model.vocab, model.hidden, model.weight_bits), 1)]
     if model.position == "learned":
         table = Embedding(tokens, model.n_positions, model.hidden, model.weight_bits)

@@ -271,7 +271,7 @@ def launches_of(
     layer += all_reduce("all_reduce_ffn") + residual("ffn_residual")
 
     width = math.ceil(model.vocab / n_ranks)
-    n = len(sequences)
+    n = sum(new if 1 < new <= MOST_DECODE_ROWS and context > new else 1 for new, context in sequences)  # word scores
     after = [norm("final_norm", n, model.hidden), card.gemm("lm_head", n, width, model.hidden, card.base)]
     if n_ranks > 1:
         gathered = card.exchange("all_gather", n * width * n_ranks * B16, n_ranks)

@@ -28,7 +28,11 @@ def test_runs_say_what_the_sequences_say(written: tuple[Sequence, ...]) -> None:
     assert batch.new_tokens == sum(sequence.new_tokens for sequence in written)
     single = [sequence.context for sequence in written if sequence.new_tokens == 1]
     assert batch.decodes == (len(single), sum(single))
-    assert sum(count for _, count in batch.prompts) == len(written) - len(single)
+    guessed = [one for one in written if 1 < one.new_tokens < one.context]
+    of_new = {new: [one.context for one in guessed if one.new_tokens == new] for new in {g.new_tokens for g in guessed}}
+    assert batch.verified == tuple((new, len(of_new[new]), sum(of_new[new])) for new in sorted(of_new))
+    assert sum(count for _, count in batch.prompts) == len(written) - len(single) - len(guessed)
+    assert batch.n_scored == len(written) + sum(one.new_tokens - 1 for one in guessed)
 
 
 @given(sequences, sequences)
@@ -54,6 +58,30 @@ def test_an_advanced_batch_is_the_one_written_out(contexts: list[int], by: int, 
     assert hash(advanced) == hash(written)
 
 
+@given(st.lists(st.tuples(lengths, lengths), max_size=12), sequences)
+def test_a_verifying_batch_is_the_one_written_out(pairs: list[tuple[int, int]], others: tuple[Sequence, ...]) -> None:
+    several = tuple((new, new + before) for new, before in pairs)
+    prompts = Batch(others).prompts
+    verifying = Batch.verifying(several, prompts)
+    written = Batch.of_runs([*((Sequence(*pair), 1) for pair in several), *prompts])
+    assert verifying.decodes == written.decodes
+    assert verifying.verified == written.verified
+    assert verifying.prompts == written.prompts
+    assert (verifying.n_sequences, verifying.new_tokens) == (written.n_sequences, written.new_tokens)
+    assert verifying.n_scored == written.n_scored
+    assert verifying.levelled(4) == written.levelled(4)
+    assert verifying == written
+    assert hash(verifying) == hash(written)
+
+
+@pytest.mark.parametrize(
+    ("new_tokens", "context", "is_verified"),
+    [(1, 9, False), (2, 2, False), (2, 3, True), (16, 17, True), (16, 16, False), (17, 400, False)],
+)
+def test_what_a_verification_is(new_tokens: int, context: int, is_verified: bool) -> None:
+    assert Sequence(new_tokens, context).is_verified == is_verified
+
+
 @given(sequences, st.integers(1, 5))
 def test_levelled_never_charges_less(written: tuple[Sequence, ...], context_step: int) -> None:
     batch = Batch(written)
@@ -65,9 +93,12 @@ def test_levelled_never_charges_less(written: tuple[Sequence, ...], context_step
     assert total <= level.decodes[1]
     if context_step == 1:
         assert level.decodes[1] == total
-        assert len(level.runs) <= 2 + len(batch.prompts)
+        assert len(level.runs) <= 2 + 2 * len(batch.verified) + len(batch.prompts)
     else:
         assert level.decodes[1] < total + n * context_step or not n
+    for (new, n_level, at_level), (same, n_guessed, total) in zip(level.verified, batch.verified, strict=True):
+        assert (new, n_level) == (same, n_guessed)
+        assert total <= at_level < total + n_guessed * context_step
     assert level.levelled(context_step) == level
     assert Batch(written[::-1]).levelled(context_step) == level
 
