@@ -129,6 +129,24 @@ class BatchesRequests(Protocol):
         ...
 
 
+@runtime_checkable
+class PlacesWork(Protocol):
+    """A machine with several units, which decides step by step where the fully-connected layers run.
+
+    Batches of an equal `step_key` have one placement. `step` holds the time on that unit; what a move costs is the
+    engine's to add, as only it knows where the step before ran.
+    """
+
+    def placement(self, batch: Batch) -> str:
+        """The unit that runs the fully-connected layers of this batch."""
+        ...
+
+    @property
+    def switch_ps(self) -> int:
+        """Time before an iteration whose placement is not that of the one before."""
+        ...
+
+
 class AccountingRules(Protocol):
     """One way of adding up a machine's time and energy: its name, how means are taken (`contexts`: over the sampled
     contexts; else over time), and the policy by which slots advance."""

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 class Iterations:
     """Iterations of an engine in their order, a row each: int64[n], but for `energy_pj` float64[n].
 
-    From `start_ps` to `end_ps` it ran a batch of `n_decodes` sequences of one token each and `n_prompts` prompts of
+    From `start_ps` to `end_ps` it ran a batch of `n_decodes` running sequences and `n_prompts` prompts of
     `prompt_tokens` together; `step` is the number of its step in the costs. One with decodes is a pass: every sequence
-    that runs takes part in every pass.
+    that runs takes part in every pass. They brought `brought_tokens` to it, `most_brought` the one that brought most,
+    and got `given_tokens` out of it: without speculation one token each, and 1. `n_switches` iterations began with a
+    move of work to another unit, which is in their time.
     """
 
     start_ps: Int64s
@@ -34,6 +36,10 @@ class Iterations:
     prompt_tokens: Int64s
     energy_pj: NDArray[np.float64]
     step: Int64s
+    brought_tokens: Int64s
+    given_tokens: Int64s
+    most_brought: Int64s
+    n_switches: int = 0
 
     def __len__(self) -> int:
         return len(self.start_ps)
@@ -46,12 +52,27 @@ class Iterations:
     @property
     def n_tokens(self) -> Int64s:
         """Tokens that each batch computed."""
-        return self.n_decodes + self.prompt_tokens
+        return self.brought_tokens + self.prompt_tokens
+
+    @property
+    def took_ps(self) -> Int64s:
+        """Time of each iteration."""
+        return self.end_ps - self.start_ps
 
     @property
     def busy_ps(self) -> int:
         """Time of all iterations."""
-        return int((self.end_ps - self.start_ps).sum())
+        return int(self.took_ps.sum())
+
+    @property
+    def pj_per_token(self) -> NDArray[np.float64]:
+        """Energy of each iteration, shared by the tokens that it computed."""
+        return self.energy_pj / self.n_tokens
+
+    @property
+    def passes_pj_per_token(self) -> NDArray[np.float64]:
+        """The same of the passes only."""
+        return self.pj_per_token[self.n_decodes > 0]
 
     def tokens_over_time(self) -> tuple[Int64s, Int64s]:
         """Tokens of the batch that runs, as steps: rising times, and from each time on the number; 0 while none runs,
@@ -62,23 +83,34 @@ class Iterations:
         order = np.argsort(times, kind="stable")
         return times[order], tokens[order]
 
-    def shares_pj(self, requests: Requests, iteration: Int64s, n_passes_before: Int64s) -> NDArray[np.float64]:
-        """Energy of each request: an iteration's energy is shared by its tokens.
+    def prompts_pj(self, requests: Requests, iteration: Int64s) -> NDArray[np.float64]:
+        """Energy of each request's prompt, which went in its `iteration` int64[n]."""
+        prompts: NDArray[np.float64] = requests.prompt_tokens * self.pj_per_token[iteration]
+        return prompts
 
-        A request's prompt went in `iteration` int64[n], and its further tokens came in the passes that follow the first
-        `n_passes_before` int64[n].
-        """
-        per_token = self.energy_pj / self.n_tokens
-        through = np.concatenate((np.zeros(1), np.cumsum(per_token[self.n_decodes > 0])))
-        last = n_passes_before + requests.output_tokens - 1
-        decodes: NDArray[np.float64] = through[last] - through[n_passes_before]
-        return decodes + requests.prompt_tokens * per_token[iteration]
+    def phase_metrics(self) -> dict[str, int | float]:
+        """Time of prompts and of passes, and what a pass takes; nothing where an iteration holds both."""
+        is_pass = self.n_decodes > 0
+        if (is_pass & (self.n_prompts > 0)).any():
+            return {}
+        took_ps, n_passes = self.took_ps, int(is_pass.sum())
+        decode_ps = total_ps(took_ps[is_pass])
+        metrics: dict[str, int | float] = {
+            "prefill_time_s": total_ps(took_ps[~is_pass]) * 1e-12,
+            "decode_time_s": decode_ps * 1e-12,
+            "n_passes": n_passes,
+        }
+        if n_passes:
+            metrics["decode_ms_per_step"] = decode_ps / n_passes * 1e-9
+            metrics["energy_mj_per_step"] = float(self.energy_pj[is_pass].sum()) / n_passes * 1e-9
+            metrics["time_per_token_ms"] = decode_ps / int(self.given_tokens.sum()) * 1e-9
+        return metrics
 
     def token_gaps(self, output_tokens: Int64s, iteration: Int64s) -> WeightedValues:
         """Times between consecutive output tokens of a request, whose first came out of its `iteration` int64[n].
 
         A pass ends a gap of every sequence in it: since the pass before, or, for those taken up since, since the end of
-        the iteration that took them up.
+        the iteration that took them up. Further tokens that it gives to a sequence come at once.
         """
         passes = np.flatnonzero(self.n_decodes > 0)
         if not len(passes):
@@ -90,8 +122,10 @@ class Iterations:
         n_new = np.bincount(next_pass, weights=joined[joins], minlength=len(passes)).astype(np.int64)
         pass_ends_ps = self.end_ps[passes]
         gap_ps = np.diff(pass_ends_ps, prepend=pass_ends_ps[:1])
+        at_once = int(self.given_tokens.sum() - self.n_decodes.sum())
         return WeightedValues.of(
-            np.concatenate((gap_ps, new_gap_ps)), np.concatenate((self.n_decodes[passes] - n_new, joined[joins]))
+            np.concatenate((gap_ps, new_gap_ps, [0])),
+            np.concatenate((self.n_decodes[passes] - n_new, joined[joins], [at_once])),
         )
 
 
@@ -124,7 +158,14 @@ class BatchingResult(Served):
     def own_metrics(self) -> dict[str, int | float]:
         """How many iterations there were and how full they were."""
         iterations = self.iterations
-        n, took_ps = len(iterations), iterations.end_ps - iterations.start_ps
+        n, took_ps = len(iterations), iterations.took_ps
+        speculation: dict[str, int | float] = {}
+        if (iterations.most_brought > 1).any():
+            n_parts = int(iterations.n_decodes.sum())
+            speculation["tokens_verified_mean"] = int(iterations.brought_tokens.sum()) / n_parts
+            speculation["tokens_given_mean"] = int(iterations.given_tokens.sum()) / n_parts
+        if self.costs.places is not None:
+            speculation["n_switches"] = iterations.n_switches
         return {
             "busy_frac": self.busy_frac,
             "n_iterations": n,
@@ -135,4 +176,6 @@ class BatchingResult(Served):
             "batch_sequences_max": int(iterations.n_sequences.max()),
             "batch_tokens_mean": float(iterations.n_tokens.mean()),
             "batch_tokens_max": int(iterations.n_tokens.max()),
+            **speculation,
+            **iterations.phase_metrics(),
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.contracts.results import StepResult, StepSummary
-from simulator.contracts.system import BatchesRequests, System
+from simulator.contracts.system import BatchesRequests, PlacesWork, System
 from simulator.core.errors import ModelFault
 from simulator.workload.batch import Batch
 
@@ -89,10 +89,17 @@ class BatchCosts:
 
     `latency_ps` and `energy_pj` (background included) hold the step of each number that `number` gives; `summaries`
     what else remains of it, and `batches` the batch that it was computed for. `longest` is the step that took longest.
+    `placement` holds the unit that `places` names for each step, and nothing without it; moving to another unit takes
+    `switch_ps`. Errors: ModelFault for a switch of negative time.
     """
 
-    def __init__(self, system: BatchesRequests) -> None:
+    def __init__(self, system: BatchesRequests, places: PlacesWork | None = None) -> None:
         self.system = system
+        self.places = places
+        self.placement: list[str] = []
+        self.switch_ps = 0 if places is None else places.switch_ps
+        if self.switch_ps < 0:
+            raise ModelFault(f"moving work to another unit takes {self.switch_ps} ps", remedy="give zero or more")
         self.latency_ps: list[int] = []
         self.energy_pj: list[float] = []
         self.summaries: list[StepSummary] = []
@@ -123,4 +130,6 @@ class BatchCosts:
         self.energy_pj.append(energy_pj)
         self.summaries.append(StepSummary.of(step))
         self.batches.append(batch)
+        if self.places is not None:
+            self.placement.append(self.places.placement(batch))
         return len(self.batches) - 1
