@@ -12,6 +12,7 @@ from simulator.core.config import ConfigTree, load_config, load_part
 from simulator.core.parameters import Parameter, count_kinds, parameters
 from simulator.core.paths import Path, format_path
 from simulator.core.registry import list_kinds, load_kind
+from simulator.experiments.llm_lengths import drawn, drawn_rules
 from simulator.experiments.llm_records import checked_room
 from simulator.experiments.replay import load_device
 from simulator.experiments.settings import Settings, load_settings
@@ -45,6 +46,8 @@ def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, .
     """Whether the workload has room, as a table and as a note where it has not but capacity is only reported."""
     workload = settings.workload
     system = settings.system(workload.context_step)
+    if workload.lengths is not None:
+        return _fit_drawn(settings, system)
     whole_query = workload.phase is None and workload.scope == "query"
     if whole_query:
         n_queries, context = _in_flight(settings, system), workload.prompt_tokens + workload.output_tokens
@@ -57,6 +60,19 @@ def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, .
         table["missing bytes"] = system.kv_room.missing_bytes(n_queries, context)
     table["fits"] = "no" if note else "yes"
     return {"capacity": table}, (note,) if note else ()
+
+
+def _fit_drawn(settings: Settings, system: Any) -> tuple[dict[str, dict[str, Scalar]], tuple[str, ...]]:
+    """Whether each of the requests drawn from a length set has room; together they wait for it."""
+    trace = drawn(settings)
+    drawn_rules(settings)
+    longest = int((trace.prompt_tokens + trace.output_tokens).max())
+    note = checked_room(system, 1, longest)
+    table: dict[str, Scalar] = {"requests drawn": len(trace), "positions of the longest": longest}
+    if isinstance(system, ServesRequests):
+        table["positions with room"] = system.kv_room.tokens
+    table["fits"] = "no" if note else "yes"
+    return {"capacity": table}, (*trace.notes, *((note,) if note else ()))
 
 
 def _in_flight(settings: Settings, system: Any) -> int:

@@ -25,7 +25,8 @@ def workload_facts(subject: Subject) -> dict[str, Any]:
     workload = subject.settings.workload.model_dump(exclude={"model", "overrides"})
     model = {f"model.{name}": value for name, value in asdict(subject.settings.model).items()}
     if not subject.has_trace:
-        return {**model, **workload, "trace": None}
+        drawn_by = {} if workload["lengths"] is None else {"run.seed": subject.settings.seed}
+        return {**model, **workload, **drawn_by, "trace": None}
     assert subject.stored is not None
     metrics = subject.stored.metrics
     return {

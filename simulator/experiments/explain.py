@@ -14,7 +14,7 @@ from simulator.experiments.explain_path import CriticalPart, critical_parts, pat
 from simulator.experiments.explain_steps import Steps, mean_decode_context, requests_steps, workload_steps
 from simulator.experiments.explain_subject import Subject, differing_metrics, edited_config, open_subject
 from simulator.experiments.llm_records import checked_room
-from simulator.experiments.llm_steps import run_llm
+from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.sensitivity import Sensitivity, sensitivity_of
 from simulator.experiments.settings import Sets, Settings
 
@@ -120,7 +120,8 @@ def typical_settings(subject: Subject) -> Settings:
 def _workload_name(settings: Settings, subject: Subject) -> str:
     if subject.stored is not None and subject.has_trace:
         return str(subject.stored.summary["workload"])
-    return f"{settings.model.name}-{settings.workload.phase or settings.workload.scope}"
+    workload = settings.workload
+    return f"{settings.model.name}-{workload.lengths or workload.phase or workload.scope}"
 
 
 def _only(explained: Explanation, operator: str) -> Explanation:
@@ -180,7 +181,7 @@ def _batching(metrics: Mapping[str, int | float | None]) -> list[str]:
 def _room(settings: Settings, subject: Subject, n_slots: int) -> list[str]:
     """Whether memory holds all queries in flight. Raises MappingError where the system does."""
     workload = settings.workload
-    if subject.has_trace or workload.phase is not None:
+    if subject.has_trace or workload.lengths is not None or workload.phase is not None:
         return []
     system = settings.system(workload.context_step)
     if workload.scope == "query":

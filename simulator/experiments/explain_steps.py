@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from simulator.contracts.results import StepResult
 from simulator.contracts.system import BatchesRequests
 from simulator.core.errors import ConfigError
 from simulator.experiments.llm_batched import batched_query
-from simulator.experiments.llm_records import checked_room, checked_scope, needed_context
+from simulator.experiments.llm_lengths import drawn, drawn_requests, drawn_rules
+from simulator.experiments.llm_records import batch_of_step, checked_room, checked_scope, needed_context, with_draft
 from simulator.experiments.settings import Settings
 from simulator.experiments.trace_batches import batched, typical_steps
 from simulator.experiments.trace_words import checked_server
+from simulator.serving.batching_rules import BatchingRules
 from simulator.serving.requests import Requests
 from simulator.workload.batch import Batch
 
@@ -56,6 +58,8 @@ class Steps:
 def workload_steps(settings: Settings) -> Steps:
     """The steps of the workload that the configuration asks for. Raises what the system raises."""
     workload = settings.workload
+    if workload.lengths is not None:
+        return _drawn_steps(settings)
     if workload.phase is not None:
         return _batch_steps(settings)
     if workload.scope == "query":
@@ -81,12 +85,26 @@ def requests_steps(settings: Settings, requests_csv: Path) -> Steps:
     requests = _stored_requests(requests_csv)
     system = settings.system(settings.workload.context_step)
     if isinstance(system, BatchesRequests):
-        return _iteration_steps(settings, system, requests)
+        return _iteration_steps(settings, system, requests, "requests.csv")
+    return _token_steps(system, requests, "requests.csv")
+
+
+def _drawn_steps(settings: Settings) -> Steps:
+    """The steps of the requests that are drawn from a length set."""
+    requests = drawn_requests(drawn(settings))
+    system = settings.system(settings.workload.context_step)
+    if isinstance(system, BatchesRequests):
+        return _iteration_steps(settings, system, requests, "the requests drawn", drawn_rules(settings))
+    return _token_steps(system, requests, "the requests drawn")
+
+
+def _token_steps(system: Any, requests: Requests, named: str) -> Steps:
+    """One token at every context up to its length for each request."""
     lengths = np.sort(requests.total_tokens)
     contexts = np.arange(1, lengths[-1] + 1)
     n_tokens = len(lengths) - np.searchsorted(lengths, contexts, side="left")
     steps = _decode_steps(system, contexts, n_tokens)
-    notes = ("the tokens are those of requests.csv; queueing and waiting are not in the times below",)
+    notes = (f"the tokens are those of {named}; queueing and waiting are not in the times below",)
     return Steps("all tokens of the trace, one after another", steps, steps, notes=notes)
 
 
@@ -104,7 +122,7 @@ def mean_decode_context(requests_csv: Path) -> int:
 
 def _query_steps(settings: Settings) -> Steps:
     """The steps of a batch of queries: their prompts in one, then decodes."""
-    query = batched_query(settings.system(), settings.workload)
+    query = batched_query(settings, settings.system())
     steps = (
         WeightedStep(None, 1, query.prefill),  # all prompts at once: no context among those of the decodes
         *(WeightedStep(run.context, run.n, run.step) for run in query.decode),
@@ -112,14 +130,16 @@ def _query_steps(settings: Settings) -> Steps:
     return Steps("query" if query.n_queries == 1 else f"{query.n_queries:,} queries", steps, steps, query.n_queries)
 
 
-def _iteration_steps(settings: Settings, system: Any, requests: Requests) -> Steps:
+def _iteration_steps(
+    settings: Settings, system: Any, requests: Requests, named: str, rules: BatchingRules | None = None
+) -> Steps:
     """The iterations in which an engine serves requests, at most `MOST_STEPS` of them standing for all."""
     checked_server(settings, system)
-    result = batched(settings, system, requests)
+    result = batched(settings, system, requests, rules)
     chosen = typical_steps(result.iterations, MOST_STEPS)
-    steps = tuple(WeightedStep(None, n, system.step(result.costs.batches[step])) for step, n in chosen)
+    steps = tuple(WeightedStep(None, n, result.costs.system.step(result.costs.batches[step])) for step, n in chosen)
     n_distinct = len(result.costs.batches)
-    notes = ["the iterations are those of serving requests.csv again; queueing and idle time are not in these times"]
+    notes = [f"the iterations are those of serving {named} again; queueing and idle time are not in these times"]
     if len(steps) < n_distinct:
         notes.append(f"{len(steps):,} steps stand for the {n_distinct:,} different ones of the trace")
     n_in_batch = round(float(result.iterations.n_sequences.mean()))
@@ -129,6 +149,9 @@ def _iteration_steps(settings: Settings, system: Any, requests: Requests) -> Ste
 def typical_step(settings: Settings) -> tuple[str, WeightedStep]:
     """One step that stands for the workload, and its name in words: the middle context of a query, else the step."""
     workload = settings.workload
+    if workload.lengths is not None:
+        settings = _mean_of_drawn(settings)
+        workload = settings.workload
     if workload.phase is not None:
         entry = _batch_steps(settings).steps[0]
         return f"one {workload.phase} step of {workload.batch} x {entry.context:,} positions", entry
@@ -149,6 +172,16 @@ def typical_step(settings: Settings) -> tuple[str, WeightedStep]:
     return f"one {workload.scope} at context {context:,}", WeightedStep(context, 1, step)
 
 
+def _mean_of_drawn(settings: Settings) -> Settings:
+    """The query of the mean lengths of those that are drawn."""
+    trace = drawn(settings)
+    mean = {
+        name: max(1, round(float(column.mean())))
+        for name, column in (("prompt_tokens", trace.prompt_tokens), ("output_tokens", trace.output_tokens))
+    }
+    return replace(settings, workload=settings.workload.model_copy(update={"lengths": None, **mean}))
+
+
 def _middle_of_query(settings: Settings, system: BatchesRequests) -> tuple[str, WeightedStep]:
     """The decode step in the middle of a batch's outputs, or their prefill where a query has one output token."""
     workload = settings.workload
@@ -158,10 +191,12 @@ def _middle_of_query(settings: Settings, system: BatchesRequests) -> tuple[str, 
         return f"one prefill step of {n} x {prompt:,} positions", WeightedStep(
             prompt, 1, system.step(Batch.prefill(prompt, n))
         )
-    context = prompt + workload.output_tokens // 2
+    context = max(prompt + workload.output_tokens // 2, settings.speculation.length + 1)
     return (
         f"one decode step of {n} x {context:,} positions, the middle of the query",
-        WeightedStep(context, 1, system.step(Batch.decode(context, n))),
+        WeightedStep(
+            context, 1, with_draft(settings, system).step(Batch.decode(context, n, settings.speculation.length))
+        ),
     )
 
 
@@ -174,8 +209,8 @@ def _batch_steps(settings: Settings) -> Steps:
     if takes_batches:
         system = settings.system()
     checked_room(system, workload.batch, context)
-    batch = (Batch.prefill if prefill else Batch.decode)(context, workload.batch)
-    steps = (WeightedStep(context, 1, system.step(batch)),)
+    batch = batch_of_step(settings, system)
+    steps = (WeightedStep(context, 1, with_draft(settings, system).step(batch)),)
     if takes_batches:
         return Steps(f"{workload.phase} step", steps, steps, workload.batch)
     if steps[0].step.bounds:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simulator.contracts.results import RunRecord, Series, StepResult
-from simulator.contracts.system import BatchesRequests
-from simulator.core.errors import WorkloadError
-from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record, on_machine
+from simulator.core.errors import ConfigError, WorkloadError
+from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record, on_machine, with_draft
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline
 from simulator.workload.batch import Batch
-from simulator.workload.config import LlmWorkload
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Int64s = NDArray[np.int64]
 
 MAX_SAMPLED_STEPS = 1 << 14
 """Decode steps that a query may sample: all are kept, each with its spans."""
@@ -20,18 +27,20 @@ MAX_SAMPLED_STEPS = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class DecodeSteps:
-    """`n` decode steps in a row, at contexts from `first` to `context`, that are all charged as `step` at the last."""
+    """`n` decode steps in a row, at contexts from `first` to `context`, that are all charged as `step` at the last, and
+    give each query `n_tokens` together."""
 
     first: int
     context: int
     n: int
+    n_tokens: int
     step: StepResult
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedQuery:
     """The steps of `n_queries` equal queries that run together: one that takes all prompts, and gives each query its
-    first token, then one for each further token."""
+    first token, then one for each further token, or with speculation for several of them."""
 
     n_queries: int
     prompt_tokens: int
@@ -50,18 +59,25 @@ class BatchedQuery:
         return sum(run.n * run.step.latency_ps for run in self.decode)
 
     @property
+    def n_steps(self) -> int:
+        """Steps after the first."""
+        return sum(run.n for run in self.decode)
+
+    @property
     def decode_pj(self) -> float:
         """Energy of all further tokens."""
         return sum(run.n * run.step.energy.total_pj for run in self.decode)
 
 
-def batched_query(system: BatchesRequests, workload: LlmWorkload) -> BatchedQuery:
+def batched_query(settings: Settings, system: Any) -> BatchedQuery:
     """Compute the steps of a query, decodes at contexts `context_step` apart: each is charged as the longest context of
     its group, so never less than it costs.
 
-    Raises WorkloadError for more samples than are simulated, and what the system raises.
+    Raises WorkloadError for more samples than are simulated, ConfigError for sampled acceptance, and what the system
+    raises.
     """
-    prompt, last = workload.prompt_tokens, workload.prompt_tokens + workload.output_tokens - 1
+    workload, speculation = settings.workload, settings.speculation
+    prompt = workload.prompt_tokens
     n_samples = -(-workload.output_tokens // workload.context_step)
     if n_samples > MAX_SAMPLED_STEPS:
         least = -(-workload.output_tokens // MAX_SAMPLED_STEPS)
@@ -70,9 +86,24 @@ def batched_query(system: BatchesRequests, workload: LlmWorkload) -> BatchedQuer
             where="workload.context_step",
             remedy=f"sample contexts further apart: workload.context_step={1 << (least - 1).bit_length()}, say",
         )
+    if speculation.length > 1 and speculation.acceptance < 1 and speculation.model == "sampled":
+        raise ConfigError(
+            "queries whose accepted tokens are drawn do not stay equal",
+            where="serving.acceptance_model",
+            remedy="use acceptance_model=expected, or draw lengths too: workload.lengths=dolly_creative_writing, say",
+        )
+    system = with_draft(settings, system)
+    course = speculation.course(workload.output_tokens)
+    contexts = prompt + course.given_before + course.new
     decode = tuple(
-        DecodeSteps(first, end, end - first + 1, system.step(Batch.decode(end, workload.batch)))
-        for first, end in _groups(prompt + 1, last, workload.context_step)
+        DecodeSteps(
+            first=int(contexts[begin]),
+            context=int(contexts[end - 1]),
+            n=end - begin,
+            n_tokens=int(course.given[begin:end].sum()),
+            step=system.step(Batch.decode(int(contexts[end - 1]), workload.batch, int(course.new[begin]))),
+        )
+        for begin, end in _groups(contexts, course.new, workload.context_step)
     )
     prefill = system.step(Batch.prefill(prompt, workload.batch))
     return BatchedQuery(workload.batch, prompt, workload.output_tokens, prefill, decode)
@@ -86,7 +117,7 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     """
     workload, system = settings.workload, settings.system()
     note = checked_room(system, workload.batch, workload.prompt_tokens + workload.output_tokens)
-    query = batched_query(system, workload)
+    query = batched_query(settings, system)
     n_tokens = query.prompt_tokens + query.output_tokens
     metrics = _metrics(query)
     headline = (
@@ -107,12 +138,14 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     return record
 
 
-def _groups(first: int, last: int, context_step: int) -> Iterator[tuple[int, int]]:
-    """(first, last) context of each group that is charged alike: they end at multiples of `context_step`."""
-    while first <= last:
-        end = min(last, -(-first // context_step) * context_step)
-        yield first, end
-        first = end + 1
+def _groups(contexts: Int64s, new_tokens: Int64s, context_step: int) -> Iterator[tuple[int, int]]:
+    """(first, end) step of each group that is charged alike: of equal new tokens, contexts up to the same multiple of
+    `context_step`."""
+    if not len(contexts):
+        return
+    levels = -(-contexts // context_step)
+    cuts = np.flatnonzero((np.diff(levels) != 0) | (np.diff(new_tokens) != 0)) + 1
+    yield from pairwise([0, *cuts.tolist(), len(contexts)])
 
 
 def _metrics(query: BatchedQuery) -> dict[str, int | float]:
@@ -134,8 +167,11 @@ def _metrics(query: BatchedQuery) -> dict[str, int | float]:
     metrics["prefill_latency_s"] = query.prefill_ps / PS_PER_S
     metrics["decode_latency_s"] = query.decode_ps / PS_PER_S
     metrics["ttft_ms"] = query.prefill_ps / 1e9
+    metrics["prefill_ms"] = query.prefill_ps / 1e9
     if output > 1:
         metrics["tpot_ms"] = query.decode_ps / (output - 1) / 1e9
+        metrics["decode_ms_per_step"] = query.decode_ps / query.n_steps / 1e9
+        metrics["energy_mj_per_step"] = decode_pj / query.n_steps / 1e9
     metrics["token_latency_ms"] = total_ps / (prompt + output) / 1e9
     metrics["queries_in_flight"] = n
     return metrics
@@ -147,9 +183,14 @@ def _by_context(query: BatchedQuery) -> dict[str, Series]:
         return {}
     contexts = [run.context for run in query.decode]
     steps = [run.step for run in query.decode]
+    given = [run.n_tokens / run.n for run in query.decode]  # tokens of a query that one step gives
     curves: dict[str, list[float]] = {
         "step_time_ms": [step.latency_ps / 1e9 for step in steps],
-        "decode_throughput_tokens_per_s": [query.n_queries * PS_PER_S / step.latency_ps for step in steps],
-        "decode_energy_mj_per_token": [step.energy.total_pj / 1e9 / query.n_queries for step in steps],
+        "decode_throughput_tokens_per_s": [
+            query.n_queries * PS_PER_S / step.latency_ps * n for step, n in zip(steps, given, strict=True)
+        ],
+        "decode_energy_mj_per_token": [
+            step.energy.total_pj / 1e9 / query.n_queries / n for step, n in zip(steps, given, strict=True)
+        ],
     }
     return {name: Series.of("context_tokens", contexts, values) for name, values in curves.items()}

@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from simulator.contracts.results import RunRecord, Scalar, StepResult, Table
-from simulator.contracts.system import ChecksCapacity, NamesItsMachine, scopes_of
+from simulator.contracts.system import (
+    BatchesRequests,
+    ChecksCapacity,
+    NamesItsMachine,
+    ServesRequests,
+    scopes_of,
+)
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.breakdowns import mean_breakdown
 from simulator.experiments.settings import Settings
+from simulator.serving.speculation import drafted
+from simulator.workload.batch import Batch
 
 PS_PER_S = 1e12
 # What a reader looks at first, as far as the run has it.
@@ -30,6 +38,24 @@ def needed_context(settings: Settings) -> int:
 def checked_room(system: Any, n_sequences: int, context: int) -> str | None:
     """What the system says of the memory that sequences need: a note, or nothing. Raises MappingError as it does."""
     return system.check_capacity(n_sequences, context) if isinstance(system, ChecksCapacity) else None
+
+
+def batch_of_step(settings: Settings, system: Any) -> Batch:
+    """The batch of `workload.phase`: whole prompts, or a token of each sequence, or as many as a machine that takes
+    batches verifies in a pass. Raises WorkloadError for a context without room for them."""
+    workload, context = settings.workload, needed_context(settings)
+    if workload.phase == "prefill":
+        return Batch.prefill(context, workload.batch)
+    length = settings.speculation.length if isinstance(system, BatchesRequests) else 1
+    return Batch.decode(context, workload.batch, length)
+
+
+def with_draft(settings: Settings, system: Any) -> Any:
+    """A machine that takes batches with the draft model that the `serving` section states, others as they are."""
+    if not isinstance(system, BatchesRequests):
+        return system
+    idle_power_w = system.idle_power_w if isinstance(system, ServesRequests) else 0.0
+    return drafted(system, settings.speculation, idle_power_w)
 
 
 def checked_scope(settings: Settings) -> str:

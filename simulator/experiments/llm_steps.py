@@ -1,5 +1,4 @@
-"""Runs of the workload kind `llm` without a trace: a whole query, one token, a part of a block, or one step of a
-batch."""
+"""A whole query, one token, a part of a block, or one step of a batch: runs whose lengths the configuration states."""
 
 from __future__ import annotations
 
@@ -15,11 +14,13 @@ from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.llm_batched import run_batched_query
 from simulator.experiments.llm_records import (
     PS_PER_S,
+    batch_of_step,
     checked_room,
     checked_scope,
     llm_record,
     needed_context,
     on_machine,
+    with_draft,
 )
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline, step_timeline
@@ -29,16 +30,6 @@ from simulator.workload.batch import Batch
 MAX_SAMPLED_POSITIONS = 1 << 28
 MAX_BATCH_TASKS = 1 << 21
 DEFAULT_STEP = 128  # short queries are rounded up to it, as the published sampling does
-
-
-def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
-    """The record of the workload that the configuration asks for, with a timeline if that is asked for too."""
-    workload = settings.workload
-    if workload.phase is not None:
-        return run_step(settings, timeline=timeline)
-    if workload.scope == "query":
-        return run_query(settings, timeline=timeline)
-    return run_part(settings, timeline=timeline)
 
 
 def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
@@ -99,9 +90,9 @@ def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:
     if isinstance(system, HoldsQueries):
         _check_size(settings, system.n_slots, context)
     note = checked_room(system, workload.batch, context)
-    batch = (Batch.prefill if is_prefill else Batch.decode)(context, workload.batch)
+    batch = batch_of_step(settings, system)
     # A pipeline's `step` is a token among others; here the batch has the machine to itself.
-    step = system.alone(batch) if isinstance(system, HoldsQueries) else system.step(batch)
+    step = system.alone(batch) if isinstance(system, HoldsQueries) else with_draft(settings, system).step(batch)
     metrics: dict[str, int | float] = {
         **step.metrics,
         "step_time_ms": step.latency_ps / 1e9,

@@ -73,6 +73,12 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
     workload = settings.workload
     system = settings.system(workload.context_step)
     takes_batches = isinstance(system, BatchesRequests)
+    if workload.lengths is not None:
+        raise ConfigError(
+            "a trace brings its own lengths: workload.lengths is not for it",
+            where="--trace",
+            remedy="leave one of the two out",
+        )
     if workload.phase is not None or workload.scope != "query" or (workload.batch != 1 and not takes_batches):
         raise ConfigError(
             "a trace brings its own batches: workload.phase, workload.scope and workload.batch are not for it",
@@ -81,13 +87,13 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
         )
     requests = Requests.of(trace.arrival_ps, trace.prompt_tokens, trace.output_tokens, trace.ids, where=trace.place)
     checked_server(settings, system)
-    serve_all = serve_in_batches if takes_batches else _serve_in_slots
+    serve_all = serve_in_batches if takes_batches else serve_in_slots
     record = serve_all(settings, system, requests, f"{settings.model.name}-{Path(request.path).stem}", timeline)
     record.notes = (*trace.notes, *record.notes)
     return record, {str(trace.path): trace.checksum}
 
 
-def _serve_in_slots(settings: Settings, system: Any, requests: Requests, workload: str, timeline: bool) -> RunRecord:
+def serve_in_slots(settings: Settings, system: Any, requests: Requests, workload: str, timeline: bool) -> RunRecord:
     """The record of requests that hold a slot of a pipeline each."""
     capacity = kv_capacity(system)
     capacity.check(requests)
@@ -129,7 +135,7 @@ def _serve_in_slots(settings: Settings, system: Any, requests: Requests, workloa
 
 def _unused_notes(settings: Settings) -> tuple[str, ...]:
     """What the configuration says of batching, which slots know nothing of."""
-    keys = ("max_num_seqs", "max_num_batched_tokens", "prefill")
+    keys = ("batching", "max_num_seqs", "max_num_batched_tokens", "prefill", "speculation_length")
     stated = ", ".join(f"serving.{key}" for key in keys if f"serving.{key}" in settings.tree)
     return (f"{stated}: for machines that take batches; here a request has a slot to itself",) if stated else ()
 

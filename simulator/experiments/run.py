@@ -13,8 +13,8 @@ from simulator.contracts.results import RunRecord
 from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml
 from simulator.experiments.error_bars import error_bars
-from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import TraceRequest, run_trace
+from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.settings import Sets, Settings, bound_settings, load_settings
 from simulator.report.provenance import provenance
 from simulator.report.run_directory import default_run_path, run_target
@@ -33,7 +33,9 @@ class PlannedRun:
     def default_directory(self) -> Path:
         """The run directory where the user names none: another one for every configuration, trace and seed."""
         settings, request = self.settings, self.request
-        shape = Path(request.path).stem if request else settings.workload.phase or settings.workload.scope
+        workload = settings.workload
+        shape = Path(request.path).stem if request else workload.lengths or workload.phase or workload.scope
+        shape = Path(shape).stem
         options = request and [
             request.format, request.requests, request.qps, request.time_scale, request.jitter,
         ]  # fmt: skip

@@ -16,11 +16,13 @@ from simulator.core.quantities import NonNegativeInt
 from simulator.core.registry import load_kind
 from simulator.core.spelling import did_you_mean
 from simulator.serving.config import ServingConfig
+from simulator.serving.speculation import Speculation
 from simulator.workload.catalog import data_directory, load_model
 from simulator.workload.config import LlmWorkload
 from simulator.workload.model import ModelShapeError, ModelSpec
 
 Sets = Sequence[str] | Mapping[str, Any]
+_ELEMENTS = ("weight_bits", "act_bits", "kv_bits")
 
 
 class RunConfig(BaseModel):
@@ -52,6 +54,11 @@ class Settings:
         if context <= self.model.max_context:
             return None
         return f"{self.model.name} was trained for contexts of {self.model.max_context:,} positions, not {context:,}"
+
+    @property
+    def speculation(self) -> Speculation:
+        """How tokens are guessed and verified, on machines that take batches."""
+        return self.serving.speculation(self.seed)
 
     def system(self, context_step: int = 1) -> Any:
         """The system for this model, its contexts rounded up to multiples of `context_step`."""
@@ -149,12 +156,28 @@ def _model(tree: ConfigTree, llm: LlmWorkload, read_model: Callable[[str], Model
         if error.where is None:
             error.where = where
         raise
+    overrides = {**llm.overrides, **_element_bits(tree, llm)}
     try:
-        return model.replace(**llm.overrides) if llm.overrides else model
+        return model.replace(**overrides) if overrides else model
     except ModelShapeError as error:
         path = f"workload.overrides.{error.field}"
         error.where = tree.position(path) if path in tree else where
         raise
+
+
+def _element_bits(tree: ConfigTree, llm: LlmWorkload) -> dict[str, int]:
+    """The model's bits that `bytes_per_element` states. Raises ConfigError where an override states them too."""
+    if llm.bytes_per_element is None:
+        return {}
+    bits = dict.fromkeys(_ELEMENTS, 8 * llm.bytes_per_element)
+    twice = [name for name in bits if name in llm.overrides]
+    if twice:
+        raise ConfigError(
+            f"workload.bytes_per_element and workload.overrides.{twice[0]} both say how wide an element is",
+            where=tree.position(f"workload.overrides.{twice[0]}"),
+            remedy="give one of the two",
+        )
+    return bits
 
 
 def workload_tree(reference: str) -> ConfigTree:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.contracts.results import RunRecord, Scalar, Series
+from simulator.contracts.results import RunRecord, Scalar, Series, Table
 from simulator.experiments.breakdowns import summary_breakdown
 from simulator.experiments.llm_records import on_machine
 from simulator.experiments.settings import Settings
@@ -21,21 +21,32 @@ from simulator.experiments.trace_words import (
 )
 from simulator.serving.batching import BatchingEngine
 from simulator.serving.batching_results import BatchingResult, Iterations
+from simulator.serving.batching_rules import BatchingRules
 from simulator.serving.requests import Requests
 
 KEY_METRICS = ("throughput_tokens_per_s", "ttft_ms_p50", "tpot_ms_p50", "batch_sequences_mean", "energy_mj_per_token")
+MAX_LISTED = 20_000
+"""Iterations up to which a run writes a row for each."""
 _S_PER_PS = 1e-12
 
 
-def batched(settings: Settings, system: Any, requests: Requests) -> BatchingResult:
-    """Serve requests in batches as the `serving` section says."""
-    engine = BatchingEngine(system, settings.serving.batching, kv_capacity(system), system.idle_power_w)
+def batched(settings: Settings, system: Any, requests: Requests, rules: BatchingRules | None = None) -> BatchingResult:
+    """Serve requests in batches as the `serving` section says, or by other rules."""
+    rules = rules or settings.serving.rules
+    engine = BatchingEngine(system, rules, kv_capacity(system), system.idle_power_w, settings.speculation)
     return engine.run(requests)
 
 
-def serve_in_batches(settings: Settings, system: Any, requests: Requests, workload: str, timeline: bool) -> RunRecord:
-    """The record of requests that an engine batches."""
-    result = batched(settings, system, requests)
+def serve_in_batches(
+    settings: Settings,
+    system: Any,
+    requests: Requests,
+    workload: str,
+    timeline: bool,
+    rules: BatchingRules | None = None,
+) -> RunRecord:
+    """The record of requests that an engine batches, as the `serving` section says or by other rules."""
+    result = batched(settings, system, requests, rules)
     slo_metrics, slo_words = objective(settings, result)
     metrics = {**result.metrics(), **slo_metrics}
     iterations = result.iterations
@@ -49,6 +60,8 @@ def serve_in_batches(settings: Settings, system: Any, requests: Requests, worklo
     assert longest is not None, "an engine that served requests has taken steps"
     weighted = list(zip(result.costs.summaries, result.step_counts().astype(float).tolist(), strict=True))
     parts = summary_breakdown(weighted, longest, "iteration_")
+    table, table_note = _iterations(result)
+    notes = [f"in the longest iteration: {note}" for note in longest.notes]
     energy: dict[str, Scalar] = {"iterations": float(iterations.energy_pj.sum()) / 1e12, "idle": result.idle_pj / 1e12}
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
@@ -56,20 +69,29 @@ def serve_in_batches(settings: Settings, system: Any, requests: Requests, worklo
         metrics=metrics,
         breakdown={"energy_by_part_j": energy, "time_by_kind_s": _time_by_kind(result), **parts.breakdown},
         headlines=(headline, slo_words),
-        notes=(*served_notes(settings, result), *(f"in the longest iteration: {note}" for note in longest.notes)),
+        notes=(*served_notes(settings, result), *notes, *table_note),
         requests=result.table(),
         operators=parts.operators,
         key_metrics=KEY_METRICS,
         distributions=latency_distributions(result),
         series=_series(result),
         timeline=batching_timeline(result) if timeline else None,
+        tables=table,
     )
+
+
+def _iterations(result: BatchingResult) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """The table of iterations, or the note that there are too many of them."""
+    n = len(result.iterations)
+    if n > MAX_LISTED:
+        return {}, (f"iterations.csv is written for up to {MAX_LISTED:,} iterations, not for {n:,}",)
+    return {"iterations": result.iteration_table()}, ()
 
 
 def _time_by_kind(result: BatchingResult) -> dict[str, Scalar]:
     """Time of iterations by what they held, and of the rest."""
     iterations = result.iterations
-    took_ps = iterations.end_ps - iterations.start_ps
+    took_ps = iterations.took_ps
     prompts, decodes = iterations.n_prompts > 0, iterations.n_decodes > 0
     kinds = {"decodes": decodes & ~prompts, "prompts": prompts & ~decodes, "prompts and decodes": prompts & decodes}
     found: dict[str, Scalar] = {name: float(took_ps[chosen].sum()) * _S_PER_PS for name, chosen in kinds.items()}
@@ -94,7 +116,7 @@ def typical_steps(iterations: Iterations, most: int) -> list[tuple[int, int]]:
     Iterations are sorted by what they held and how long they took, and cut into pieces of about equal number; the one
     in the middle of a piece stands for it.
     """
-    took_ps = iterations.end_ps - iterations.start_ps
+    took_ps = iterations.took_ps
     kind = (iterations.n_prompts > 0) + 2 * (iterations.n_decodes > 0)
     order = np.lexsort((iterations.step, took_ps, kind))
     if len(np.unique(iterations.step)) <= most:

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.contracts.results import RunRecord
 from simulator.devices.aim_device import AimDevice
-from simulator.experiments.llm_steps import run_llm
+from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.settings import Settings, load_settings
 from simulator.experiments.validate_targets import Targets
 from simulator.workload.catalog import data_directory

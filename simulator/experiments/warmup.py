@@ -10,7 +10,7 @@ from simulator.devices.aim_device import Detail
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
 from simulator.experiments.calibrate import fit
-from simulator.experiments.llm_steps import run_llm
+from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
 from simulator.experiments.settings import load_settings
 from simulator.workload.catalog import data_directory

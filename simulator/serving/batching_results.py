@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.contracts.results import Scalar, Table
 from simulator.serving.costs import BatchCosts
 from simulator.serving.requests import Requests
-from simulator.serving.served import Served, total_ps
+from simulator.serving.served import MS_PER_PS, Served, total_ps
 from simulator.serving.statistics import WeightedValues
 
 if TYPE_CHECKING:
@@ -154,6 +156,28 @@ class BatchingResult(Served):
     def step_counts(self) -> Int64s:
         """How many iterations took each step of the costs."""
         return np.bincount(self.iterations.step, minlength=len(self.costs.latency_ps))
+
+    def iteration_table(self) -> Table:
+        """A row per iteration. `rlp` are the sequences that decode in it, `tlp` the most tokens that one of them
+        brings; `tokens` are output tokens, those that prompts give included; `placement` is empty where the machine
+        names none."""
+        iterations, placement = self.iterations, self.costs.placement
+        finished = np.bincount(np.searchsorted(iterations.end_ps, self.finish_ps), minlength=len(iterations))
+        columns: dict[str, Sequence[Scalar | None]] = {
+            "iteration": range(len(iterations)),
+            "start_ms": (iterations.start_ps * MS_PER_PS).tolist(),
+            "time_ms": (iterations.took_ps * MS_PER_PS).tolist(),
+            "rlp": iterations.n_decodes.tolist(),
+            "tlp": iterations.most_brought.tolist(),
+            "rlp_x_tlp": (iterations.n_decodes * iterations.most_brought).tolist(),
+            "n_prompts": iterations.n_prompts.tolist(),
+            "prompt_tokens": iterations.prompt_tokens.tolist(),
+            "tokens": (iterations.given_tokens + iterations.n_prompts).tolist(),
+            "finished": finished.tolist(),
+            "placement": [placement[step] if placement else None for step in iterations.step.tolist()],
+            "energy_mj": (iterations.energy_pj * 1e-9).tolist(),
+        }
+        return Table(tuple(columns), list(zip(*columns.values(), strict=True)))
 
     def own_metrics(self) -> dict[str, int | float]:
         """How many iterations there were and how full they were."""

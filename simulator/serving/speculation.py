@@ -111,7 +111,8 @@ class Speculation:
         if self.model == "sampled":
             right = self._right_in_a_row(left, request_id)
         means = [self.mean_given(new_tokens) for new_tokens in range(self.length + 1)]
-        new_tokens_of, given_by = [], []
+        new_tokens_of: list[int] = []
+        given_by: list[int] = []
         owed = 0.0
         while left:
             new_tokens = min(self.length, left)

@@ -34,7 +34,6 @@ class Sequence:
                 remedy="give a context that counts the new tokens too",
             )
 
-
     @property
     def is_verified(self) -> bool:
         """Whether it verifies guessed tokens: a few new ones, on keys and values that are there already.
@@ -76,9 +75,15 @@ class Batch:
         self._several = ()
 
     @classmethod
-    def decode(cls, context: int, n_sequences: int = 1) -> Batch:
-        """A decode step: each sequence brings one token and attends to `context` positions."""
-        return _uniform(1, context, n_sequences)
+    def decode(cls, context: int, n_sequences: int = 1, new_tokens: int = 1) -> Batch:
+        """A decode step: each sequence brings one token, or several of which all but one are guessed, and attends to
+        `context` positions. Raises WorkloadError for several without keys and values before them."""
+        if new_tokens > 1 and not Sequence(new_tokens, max(new_tokens, context)).is_verified:
+            raise WorkloadError(
+                f"no pass verifies {new_tokens} tokens of a sequence at context {context}",
+                remedy=f"give a context beyond them, and at most {MAX_VERIFIED_TOKENS} tokens",
+            )
+        return _uniform(new_tokens, context, n_sequences)
 
     @classmethod
     def prefill(cls, prompt_tokens: int, n_sequences: int = 1) -> Batch:

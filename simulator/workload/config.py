@@ -19,8 +19,11 @@ class LlmWorkload(BaseModel):
     batch.
 
     `context_step` is how far apart contexts are sampled (1 is exact). `context` and `batch` belong to a step or a
-    part; `overrides` changes fields of the model; `arrivals` and `arrivals_cv` give a trace of lengths its arrival
-    process.
+    part; `overrides` changes fields of the model, and `bytes_per_element` the width of weights, activations and cache
+    at once; `arrivals` and `arrivals_cv` give a trace of lengths its arrival process.
+
+    With `lengths` the queries are `requests` (as many as `batch`, unless given) drawn from a length set; they are there
+    from the start and run in batches of `batch`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,5 +38,13 @@ class LlmWorkload(BaseModel):
     phase: Literal["prefill", "decode"] | None = None
     batch: Sequences = 1
     context: Positions | None = None
+    bytes_per_element: Literal[1, 2] | None = None
+    lengths: str | None = None
+    requests: Annotated[int, Gt(0), Le(1 << 20)] | None = None
     arrivals: Literal["poisson", "gamma", "constant"] = "poisson"
     arrivals_cv: PositiveFloat | None = None
+
+    @property
+    def n_requests(self) -> int:
+        """How many requests are drawn from a length set."""
+        return self.requests if self.requests is not None else self.batch

@@ -14,8 +14,8 @@ from simulator.contracts.results import RunRecord
 from simulator.contracts.runner import Outcome, Point
 from simulator.core.config import ConfigTree
 from simulator.core.errors import ModelFault, SimulatorError
-from simulator.experiments.llm_steps import run_llm
 from simulator.experiments.llm_trace import run_trace
+from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.settings import BoundSystem, Settings, bound_settings, bound_system
 from simulator.experiments.sweeps.points import SweepPlan
 from simulator.report.records import summary_object
