@@ -14,13 +14,14 @@ from simulator.core.errors import ConfigError
 from simulator.core.registry import list_kinds, load_kind
 from simulator.core.spelling import did_you_mean
 from simulator.workload.catalog import data_directory, list_models, load_model
+from simulator.workload.length_sets import list_lengths, load_lengths
 from simulator.workload.traces import formats
 
 _SYSTEMS = "simulator.systems"
 
 
 def list_kind(kind: str) -> Table:
-    """The table of models, systems, parts, workloads, formats or scopes. Raises ConfigError for any other word."""
+    """The table of models, systems, parts, workloads, lengths, formats or scopes. Raises ConfigError for another word."""
     if kind not in KINDS:
         raise ConfigError(f"there is no list of {kind!r}", where="sim list", remedy=did_you_mean(kind, KINDS))
     return KINDS[kind]()
@@ -72,6 +73,16 @@ def workloads() -> Table:
     return Table(("workload", "prompt tokens", "output tokens", "holds"), rows)
 
 
+def lengths() -> Table:
+    """The length sets in `workloads/lengths`, for `workload.lengths`."""
+    rows: list[tuple[Scalar, ...]] = []
+    for name in list_lengths():
+        found = load_lengths(name)
+        columns = (found.prompt_tokens.known.mean, found.output_tokens.known.mean)
+        rows.append((name, found.n_records, *columns, _comment(found.path)))
+    return Table(("lengths", "records", "mean prompt tokens", "mean output tokens", "holds"), rows)
+
+
 def trace_formats() -> Table:
     """The request-trace formats that `--format` takes."""
     return Table(("format", "holds"), [(name, _summary("simulator.workload.traces", name)) for name in formats()])
@@ -91,6 +102,7 @@ KINDS: dict[str, Callable[[], Table]] = {
     "systems": systems,
     "parts": parts,
     "workloads": workloads,
+    "lengths": lengths,
     "formats": trace_formats,
     "scopes": scopes,
 }

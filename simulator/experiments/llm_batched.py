@@ -129,6 +129,8 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     weighted = [(query.prefill, 1.0), *((run.step, float(run.n)) for run in query.decode)]
     per = (float(n_tokens), float(n_tokens * query.n_queries))
     record = llm_record(settings, "query", metrics, weighted, (headline,), note, per=per)
+    if words := settings.speculation.in_words:
+        record.notes = (*record.notes, words)
     record.series = _by_context(query)
     if timeline:
         phases = [("prefill", [(query.prompt_tokens, 1, query.prefill)])]

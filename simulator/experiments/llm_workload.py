@@ -11,6 +11,15 @@ from simulator.experiments.settings import Settings
 
 def run_llm(settings: Settings, *, timeline: bool = False) -> RunRecord:
     """The record of the workload that the configuration asks for, with a timeline if that is asked for too."""
+    record = _record(settings, timeline=timeline)
+    length = settings.speculation.length
+    if length > 1 and not getattr(settings.system_class, "takes_batches", False):
+        unused = f"serving.speculation_length={length}: for machines that take batches; here every token is one step"
+        record.notes = (*record.notes, unused)
+    return record
+
+
+def _record(settings: Settings, *, timeline: bool) -> RunRecord:
     workload = settings.workload
     if workload.lengths is not None:
         return run_lengths(settings, timeline=timeline)

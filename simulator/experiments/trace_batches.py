@@ -62,6 +62,8 @@ def serve_in_batches(
     parts = summary_breakdown(weighted, longest, "iteration_")
     table, table_note = _iterations(result)
     notes = [f"in the longest iteration: {note}" for note in longest.notes]
+    if words := settings.speculation.in_words:
+        notes.append(words)
     energy: dict[str, Scalar] = {"iterations": float(iterations.energy_pj.sum()) / 1e12, "idle": result.idle_pj / 1e12}
     return RunRecord(
         system=str(settings.tree.get("system.kind")),

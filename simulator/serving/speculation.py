@@ -96,6 +96,18 @@ class Speculation:
                 remedy="give zero or more",
             )
 
+    @property
+    def in_words(self) -> str | None:
+        """What a reader of results must know of it; nothing without speculation."""
+        if self.length == 1:
+            return None
+        accepted = "all are accepted" if self.acceptance == 1.0 else f"each guess is right with {self.acceptance:g}"
+        how = "" if self.acceptance == 1.0 else f" ({self.model})"
+        costs = "the draft model costs nothing"
+        if self.draft_ps or self.draft_pj:
+            costs = f"a drafted token takes {self.draft_ps / 1e9:g} ms and {self.draft_pj / 1e9:g} mJ"
+        return f"a pass verifies {self.length} tokens of a sequence: {accepted}{how}; {costs}"
+
     def mean_given(self, new_tokens: int) -> float:
         """Tokens that a pass with so many gives in the mean: (1 - p^k) / (1 - p)."""
         return math.fsum(self.acceptance**guess for guess in range(new_tokens))

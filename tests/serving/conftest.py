@@ -53,3 +53,9 @@ def stream() -> Callable[..., Requests]:
         return Requests.of(arrival, prompt, output)
 
     return build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """Load the scheduler's kernel before the first example of a property is timed."""
+    schedule(TaskGraph([Task("token", "pim", 1)]))
