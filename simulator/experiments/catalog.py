@@ -21,7 +21,7 @@ _SYSTEMS = "simulator.systems"
 
 
 def list_kind(kind: str) -> Table:
-    """The table of models, systems, parts, workloads, lengths, formats or scopes. Raises ConfigError for another word."""
+    """The table of models, systems, parts, workloads, lengths, formats or scopes. Raises ConfigError for any other."""
     if kind not in KINDS:
         raise ConfigError(f"there is no list of {kind!r}", where="sim list", remedy=did_you_mean(kind, KINDS))
     return KINDS[kind]()

@@ -14,6 +14,7 @@ PAGES = (
     "README.md",
     "docs/configuration.md",
     "docs/traces.md",
+    "docs/speculation.md",
     "docs/cent.md",
     "docs/figures.md",
     "docs/dram.md",
