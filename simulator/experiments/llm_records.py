@@ -10,7 +10,6 @@ from simulator.contracts.system import (
     BatchesRequests,
     ChecksCapacity,
     NamesItsMachine,
-    ServesRequests,
     scopes_of,
 )
 from simulator.core.errors import ConfigError, WorkloadError
@@ -54,8 +53,7 @@ def with_draft(settings: Settings, system: Any) -> Any:
     """A machine that takes batches with the draft model that the `serving` section states, others as they are."""
     if not isinstance(system, BatchesRequests):
         return system
-    idle_power_w = system.idle_power_w if isinstance(system, ServesRequests) else 0.0
-    return drafted(system, settings.speculation, idle_power_w)
+    return drafted(system, settings.speculation, getattr(system, "idle_power_w", 0.0))
 
 
 def checked_scope(settings: Settings) -> str:
