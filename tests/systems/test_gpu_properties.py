@@ -195,6 +195,17 @@ def test_rounding_contexts_up_never_charges_less(
     assert charged.traffic_bytes["memory"] >= least.traffic_bytes["memory"]
 
 
+@pytest.mark.parametrize("kernel", ATTENTION_KERNELS)
+@pytest.mark.parametrize("guessed", [2, 4, 16])
+def test_a_verification_reads_its_cache_and_weights_once(guessed: int, kernel: str) -> None:
+    """More than the decode that it grew from, and far less than a decode for each token, or a prompt of them all."""
+    system = gpu("llama2-7b", attention_kernel=kernel)
+    one, several = (system.step(Batch.decode(2048, 8, new_tokens)) for new_tokens in (1, guessed))
+    assert one.latency_ps < several.latency_ps < 2 * one.latency_ps
+    assert several.traffic_bytes["memory"] < 1.1 * one.traffic_bytes["memory"]
+    assert several.latency_ps < system.step(Batch.prefill(2048, 8)).latency_ps
+
+
 def test_extreme_batches_are_finite() -> None:
     system = gpu("llama2-7b", capacity="report")
     for batch in (
