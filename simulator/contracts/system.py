@@ -214,6 +214,28 @@ class AdoptsTimings(Protocol):
         ...
 
 
+@runtime_checkable
+class RunsAttention(Protocol):
+    """A machine with stacks that attend, of which one can be run alone: its scope `attention`."""
+
+    def heads_per_stack(self, n_sequences: int) -> int:
+        """Key-value heads of so many sequences on the fullest stack."""
+        ...
+
+    def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
+        """One layer's attention of `n_heads` key-value heads on one stack."""
+        ...
+
+
+@runtime_checkable
+class LimitsBatches(Protocol):
+    """A machine that says how many sequences its memory holds."""
+
+    def batch_limit(self, context: int) -> int:
+        """Sequences of `context` positions that fit beside the weights."""
+        ...
+
+
 def scopes_of(system: object) -> tuple[str, ...]:
     """The scopes of a system or a system's class; none where it names none."""
     return tuple(system.scopes) if isinstance(system, HasScopes) else ()

@@ -141,7 +141,11 @@ class PimStack:
         for channel in self._assigned(every):
             groups[channel] = groups.get(channel, 0) + 1
         runs = [(self._run(own, head_dim, bytes_per_element, None), n) for own, n in groups.items()]
-        return self._combined(runs)
+        return self.combined(runs)
+
+    def channel_run(self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int = 2) -> PimRun:
+        """One channel that has these heads, in this order."""
+        return self._run(heads, head_dim, bytes_per_element, None)
 
     def _assigned(self, heads: Sequence[PimHead]) -> list[tuple[PimHead, ...]]:
         """The heads of each channel that has any."""
@@ -170,7 +174,7 @@ class PimStack:
                 counts = self._program((head,) * n_rounds, head_dim, bytes_per_element, own).counts()
                 for name in MOVES:
                     moves[name] += counts[name]
-        combined = self._combined(runs)
+        combined = self.combined(runs)
         return StackRun(
             combined.ticks, combined.time_ps, {**combined.commands, **moves}, combined.waits, combined.product_ticks
         )
@@ -186,8 +190,8 @@ class PimStack:
     ) -> PimRun:
         return self.channel.run(self._program(heads, head_dim, bytes_per_element, share))
 
-    def _combined(self, runs: Sequence[tuple[PimRun, int]]) -> StackRun:
-        """Channels side by side."""
+    def combined(self, runs: Sequence[tuple[PimRun, int]]) -> StackRun:
+        """Channels side by side, so many of each."""
         rules = self.channel.rules
         names = {rules.mac: "MAC", rules.act: "ACT", rules.pre: "PRE"}
         commands: dict[str, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
-from simulator.contracts.system import BatchesRequests, HoldsQueries, TwoAccountings
+from simulator.contracts.system import BatchesRequests, HoldsQueries, RunsAttention, TwoAccountings
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.llm_batched import run_batched_query
 from simulator.experiments.llm_records import (
@@ -37,8 +37,10 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
     system = settings.system()
     scope = checked_scope(settings)
     context = needed_context(settings)
-    note = checked_room(system, 1, context)
-    step = system.part(scope, context)
+    if isinstance(system, RunsAttention):
+        note, step = None, _attention(settings, system, context)
+    else:
+        note, step = checked_room(system, 1, context), system.part(scope, context)
     metrics: dict[str, int | float] = dict(step.metrics)
     if scope in ("token", "block"):
         metrics["token_latency_ms"] = step.latency_ps / 1e9
@@ -69,6 +71,13 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
         what = "token" if scope in ("token", "block") else scope
         record.timeline = step_timeline(record.system, f"{what} at context {context:,}", step)
     return record
+
+
+def _attention(settings: Settings, system: RunsAttention, context: int) -> StepResult:
+    """One layer's attention on one stack, of as many heads as the workload says or the machine would put there."""
+    workload, model = settings.workload, settings.model
+    n_heads = workload.heads_per_stack or system.heads_per_stack(workload.batch)
+    return system.attention(context, n_heads, workload.head_dim or model.head_dim, max(1, model.kv_bits // 8))
 
 
 def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:

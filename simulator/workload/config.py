@@ -22,6 +22,9 @@ class LlmWorkload(BaseModel):
     part; `overrides` changes fields of the model, and `bytes_per_element` the width of weights, activations and cache
     at once; `arrivals` and `arrivals_cv` give a trace of lengths its arrival process.
 
+    `heads_per_stack` and `head_dim` belong to scope `attention` of machines with attention stacks; they are the
+    model's, spread over all stacks, unless given.
+
     With `lengths` the queries are `requests` (as many as `batch`, unless given) drawn from a length set; they are there
     from the start and run in batches of `batch`.
     """
@@ -39,6 +42,8 @@ class LlmWorkload(BaseModel):
     batch: Sequences = 1
     context: Positions | None = None
     bytes_per_element: Literal[1, 2] | None = None
+    heads_per_stack: Annotated[int, Gt(0), Le(1 << 16)] | None = None
+    head_dim: Annotated[int, Gt(0), Le(1 << 12)] | None = None
     lengths: str | None = None
     requests: Annotated[int, Gt(0), Le(1 << 20)] | None = None
     arrivals: Literal["poisson", "gamma", "constant"] = "poisson"

@@ -1,0 +1,78 @@
+"""What machines with attention stacks beside a processor have in common: which sequences go where, and sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from simulator.contracts.results import Bound, Scalar
+from simulator.core.energy import EnergyLedger
+from simulator.core.rounding import ceil_div
+from simulator.devices.pim_attention import PimHead
+from simulator.devices.pim_pool import Heads
+from simulator.devices.tile_gpu import TileOperator, summed_energy
+from simulator.memory.hbm_pim.channel import PimChannel
+from simulator.workload.batch import Batch, Sequence
+from simulator.workload.model import ModelSpec
+
+# Commands of a stack as golden tables name their counts.
+_COUNTED = {"MAC": "n_mac", "SFM": "n_softmax", "MVGB": "n_mvgb", "MVSB": "n_mvsb", "WRGB": "n_wrgb"}
+
+
+def is_decode(sequence: Sequence) -> bool:
+    """Whether a sequence's keys and values are there already, but for the few new tokens that it brings."""
+    return sequence.new_tokens == 1 or sequence.is_verified
+
+
+def split(batch: Batch) -> tuple[Batch | None, Batch | None]:
+    """The sequences that attend on stacks, and prompts, which do on the processor."""
+    decodes = [run for run in batch.runs if is_decode(run[0])]
+    prompts = [run for run in batch.runs if not is_decode(run[0])]
+    return (Batch.of_runs(decodes) if decodes else None), (Batch.of_runs(prompts) if prompts else None)
+
+
+def rounded(batch: Batch, context_step: int) -> Batch:
+    """The batch with the contexts of decodes rounded up to multiples of `context_step`, in a fixed order."""
+    runs = []
+    for sequence, n in batch.runs:
+        context = sequence.context
+        if is_decode(sequence):
+            context = ceil_div(context, context_step) * context_step
+        runs.append((Sequence(sequence.new_tokens, context), n))
+    return Batch.of_runs(sorted(runs, key=lambda run: (run[0].context, run[0].new_tokens)))
+
+
+def pim_heads(decodes: Batch, model: ModelSpec) -> Heads:
+    """The key-value heads of all decodes: queries of the new tokens, and of heads that share keys, go together."""
+    found = []
+    for sequence, n in decodes.runs:
+        context = sequence.context
+        if model.sliding_window:
+            context = min(context, model.sliding_window + sequence.new_tokens - 1)
+        found.append((PimHead(context, model.rep * sequence.new_tokens), n * model.n_kv_heads))
+    return found
+
+
+def named_commands(commands: dict[str, int], channel: PimChannel) -> dict[str, Scalar]:
+    """Commands by the names that the channel's placement has for them, then under those of AttAcc's tables."""
+    rules = channel.rules
+    names = {"MAC": rules.mac, "ACT": rules.act, "PRE": rules.pre}
+    found: dict[str, Scalar] = {names.get(name, name): n for name, n in commands.items()}
+    return {**found, **{column: commands.get(name, 0) for name, column in _COUNTED.items()}}
+
+
+def operator_bound(operator: TileOperator, share: float = 1.0) -> Bound:
+    """What bounds an operator of the processor: its arithmetic, its memory or a link, and by how much of the time."""
+    roof = {"compute": operator.compute_ps, "memory": operator.memory_ps}.get(operator.bound, operator.time_ps)
+    frac = min(1.0, roof / operator.time_ps) if operator.time_ps else 0.0
+    return Bound(operator.bound, frac, 1.0, "of the time" if share == 1.0 else "of the time, shared")
+
+
+def gpu_ledger(operators: Iterable[TileOperator]) -> EnergyLedger:
+    """Energy of one processor's operators by component."""
+    total = summed_energy(operators)
+    return EnergyLedger(
+        {
+            "gpu_dram": total.dram_pj, "gpu_l2": total.l2_pj, "gpu_l1": total.l1_pj, "gpu_reg": total.reg_pj,
+            "gpu_alu": total.alu_pj, "links": total.nvlink_pj,
+        }
+    )  # fmt: skip
