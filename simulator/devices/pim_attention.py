@@ -106,6 +106,20 @@ def attention_program(
     return _Attention(channel, tuple(heads), shape, published).program()
 
 
+def move_patterns(channel: PimChannel) -> list[list[int]]:
+    """The bank groups that moves go to in turn: for ONE, SCORES, CONTEXTS and PROBABILITIES."""
+    groups, ranks = channel.n_groups, channel.n_ranks
+    if channel.n_units == channel.n_pseudo_channels:
+        return [[0]] * 4
+    n = groups * ranks
+    return [
+        [0] * n,
+        [rank * groups + group for group in range(groups) for rank in range(ranks)],
+        [rank * groups for _ in range(groups) for rank in range(ranks)],
+        list(range(n)),
+    ]
+
+
 class _Attention:
     """Builds one channel's program."""
 
@@ -118,18 +132,7 @@ class _Attention:
         self.row_bytes = channel.columns_per_row * channel.spec.tx_bytes
         self.columns_per_row = channel.columns_per_row * channel.turns
         self.bases = self._bases(channel)
-        groups, ranks = channel.n_groups, channel.n_ranks
-        if channel.n_units == channel.n_pseudo_channels:
-            patterns = [[0]] * 4
-        else:
-            n = groups * ranks
-            patterns = [
-                [0] * n,
-                [rank * groups + group for group in range(groups) for rank in range(ranks)],
-                [rank * groups for _ in range(groups) for rank in range(ranks)],
-                list(range(n)),
-            ]
-        self.out = ProgramBuilder(patterns)
+        self.out = ProgramBuilder(move_patterns(channel))
 
     def _bases(self, channel: PimChannel) -> list[int]:
         """The first row of each head's keys; its values stand as far above the first value."""

@@ -24,8 +24,11 @@ from pydantic import BaseModel, ConfigDict
 from simulator.core.errors import ConfigError
 from simulator.core.quantities import Hertz, PositiveFloat, PositiveInt
 from simulator.devices.dram import Dram
+from simulator.devices.pim_area import StackArea, check_area
 from simulator.devices.pim_attention import HeadShape, PimHead, PublishedShare, attention_program
 from simulator.devices.pim_energy import PimEnergy, StackCommands
+from simulator.devices.pim_linear import LinearOnChannels, LinearShape, grids
+from simulator.devices.pim_power import ColumnRate, PowerCheck, check_power, streaming_power
 from simulator.memory.dram.standard import resolve
 from simulator.memory.hbm_pim.channel import PimChannel, PimRun, Placement
 from simulator.memory.hbm_pim.program import PimProgram
@@ -67,6 +70,9 @@ class PimStack:
         `units_per_place` are the units beside each bank (a half: two banks share one), or in each bank group or pseudo
         channel where those have them. `power_limit` spaces products as the power budget is said to ask; `max_context`
         is what the published layout lays heads out for.
+
+        The budget of the energy part is checked for units beside banks whose columns serve `least_reuse` tokens or
+        more, in the reading of `power_column_rate` (`simulator.devices.pim_power`): reported, or enforced.
         """
 
         model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,6 +86,8 @@ class PimStack:
         unit_clock_hz: Hertz
         power_limit: bool = True
         power_budget: Literal["report", "enforce"] = "report"
+        power_column_rate: ColumnRate = "dram"
+        least_reuse: PositiveInt = 1
         max_context: PositiveInt = 4096
         accounting: Literal["published", "corrected"] = "published"
         energy: PimEnergy.Config
@@ -99,7 +107,14 @@ class PimStack:
         self.spec = resolve(dram.model_copy(update={"overrides": {**dram.overrides, **chosen}}))
         self.channel = PimChannel(self.spec, config.placement, dram.queue)
         self.energy = PimEnergy(config.energy)
+        self._check_banks()
+        self.area = self._checked_area()
+        """Banks and units of a die; None where units are not beside banks."""
+        self.power = self.power_at(self._worst_reuse())
+        """Power against the budget, where it is highest; None where units are not beside banks."""
         self._run = lru_cache(maxsize=_N_KEPT)(self._timed)
+        self._channels = LinearOnChannels(self.channel, config.n_channels, self.busy_ticks)
+        self._linear = lru_cache(maxsize=_N_KEPT)(self._grid_run)
 
     # --- what the stack is
 
@@ -121,11 +136,53 @@ class PimStack:
     def busy_ticks(self, n_queries: int) -> int:
         """Ticks for which a column that serves so many vectors keeps its unit."""
         unit_ticks = Fraction(10**12) / Fraction(self.config.unit_clock_hz).limit_denominator(10**6) / self.tick_ps
-        return max(1, ceil(n_queries * unit_ticks / Fraction(self.config.units_per_place).limit_denominator(64)))
+        # A vector is one unit's: five on four units take as long as eight.
+        n_cycles = ceil(n_queries / Fraction(self.config.units_per_place).limit_denominator(64))
+        return max(1, ceil(n_cycles * unit_ticks))
 
     def macs_per_product(self, bytes_per_element: int) -> int:
         """Multiply-accumulates of one product, for one vector, in all units of a channel."""
         return self.channel.n_units * self.channel.n_spread * (self.spec.tx_bytes // bytes_per_element)
+
+    def power_at(self, reuse: float) -> PowerCheck | None:
+        """Power against the budget while columns serve so many tokens; None where units are not beside banks.
+
+        Raises ConfigError where that is too much and the budget is enforced.
+        """
+        config = self.config
+        if config.placement != "bank":
+            return None
+        power = streaming_power(
+            config.energy, config.units_per_place, reuse, self.n_banks,
+            column_rate=config.power_column_rate, is_limited=config.power_limit,
+        )  # fmt: skip
+        return check_power(power, config.energy, enforce=config.power_budget == "enforce")
+
+    def _worst_reuse(self) -> float:
+        """The reuse, of those there are to be, at which the stack draws most: the least, or where columns and units
+        keep pace."""
+        config, power = self.config, self.config.energy.power
+        if config.power_column_rate == "fpu":
+            return config.least_reuse
+        period_ps = power.limited_column_period_ps if config.power_limit else power.column_period_ps
+        return max(config.least_reuse, config.units_per_place * power.unit_clock_hz * period_ps / 1e12)
+
+    def _checked_area(self) -> StackArea | None:
+        config, area = self.config, self.config.energy.area
+        if config.placement != "bank":
+            return None
+        return check_area(area, config.units_per_place, self.n_banks // area.n_dies, where="units_per_place")
+
+    def _check_banks(self) -> None:
+        """Energy is counted by the banks that a product reads."""
+        counted = self.config.energy.organisation.banks_per_mac.of(self.config.placement)
+        read = self.channel.n_units * self.channel.n_spread
+        if counted != read:
+            raise ConfigError(
+                f"a product reads {read} banks of {self.config.dram.org}, but its energy is counted for {counted}",
+                where=f"energy.organisation.banks_per_mac.{self.config.placement}",
+                remedy=f"give {read}",
+            )
 
     # --- what it does
 
@@ -146,6 +203,43 @@ class PimStack:
     def channel_run(self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int = 2) -> PimRun:
         """One channel that has these heads, in this order."""
         return self._run(heads, head_dim, bytes_per_element, None)
+
+    def linear(
+        self,
+        tokens: int,
+        in_features: int,
+        out_features: int,
+        bytes_per_element: int = 2,
+        *,
+        grid: tuple[int, int] | None = None,
+    ) -> StackRun:
+        """A fully-connected layer's product with the block of weights that this stack holds.
+
+        `grid` are rows and columns of channels that the block is cut over; without it, those that take least time.
+        Raises ConfigError for a grid of other channels, MappingError for a block that has no room.
+        """
+        n_channels = self.config.n_channels
+        if grid is not None and grid not in grids(n_channels):
+            raise ConfigError(
+                f"a grid of {grid[0]} x {grid[1]} channels is not one of {n_channels}",
+                where="grid",
+                remedy=f"give rows and columns whose product is {n_channels}",
+            )
+        self.power_at(tokens)  # raises where the budget is enforced and so few tokens exceed it
+        return self._linear(LinearShape(tokens, in_features, out_features, bytes_per_element), grid)
+
+    def linear_grid(
+        self, tokens: int, in_features: int, out_features: int, bytes_per_element: int = 2
+    ) -> tuple[int, int]:
+        """Rows and columns of channels with which `linear` takes least time."""
+        return self._channels.best_grid(LinearShape(tokens, in_features, out_features, bytes_per_element), None)
+
+    def least_linear_ps(self, shape: LinearShape) -> float:
+        """What a block takes no less than, over any grid of channels. Raises MappingError where it has no room."""
+        return float(self._channels.least_ticks(shape) * self.tick_ps)
+
+    def _grid_run(self, shape: LinearShape, grid: tuple[int, int] | None) -> StackRun:
+        return self._combined(self._channels.runs(shape, self._channels.best_grid(shape, grid)))
 
     def _assigned(self, heads: Sequence[PimHead]) -> list[tuple[PimHead, ...]]:
         """The heads of each channel that has any."""

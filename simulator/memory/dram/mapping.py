@@ -25,6 +25,9 @@ from simulator.kernels.dram_mapping import BLOCK, map_linear
 from simulator.memory.dram.refusal import KeyPath, PartRefusal
 from simulator.memory.dram.spec import DramSpec
 
+NO_MAP = "none"
+"""The map of a memory that takes no addresses, such as one with three bank groups whose commands name rows."""
+
 ADDRESS_BITS = 63
 """Byte addresses are not negative int64."""
 
@@ -74,6 +77,8 @@ def map_addresses(
 
 def compile_map(spec: DramSpec, mapper: str, n_channels: int) -> AddressMap:
     """The map of that name for so many channels. Raises ConfigError where it is unknown or leaves bits out."""
+    if mapper == NO_MAP:
+        raise PartRefusal(("mapper",), "this memory takes no addresses", remedy="choose a map of `address_maps`")
     if mapper not in spec.address_maps:
         raise PartRefusal(
             ("mapper",), f"unknown address map {mapper!r}", remedy=did_you_mean(mapper, spec.address_maps)

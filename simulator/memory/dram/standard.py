@@ -13,7 +13,7 @@ from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError
 from simulator.core.spelling import did_you_mean
 from simulator.memory.dram.derived import Accounting, DerivedCase, derive
-from simulator.memory.dram.mapping import compile_map
+from simulator.memory.dram.mapping import NO_MAP, compile_map
 from simulator.memory.dram.organisation import Organisation, Shape, shaped
 from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.dram.rules import DramRule, command_set, resolved_rules
@@ -34,8 +34,9 @@ Refresh = Literal["NoRefresh", "AllBank", "PerBank", "HBM34PerBankRefresh"]
 class DramPart(BaseModel):
     """The root of a DRAM part: choices first, then the standard that they choose from.
 
-    `org`, `timing` and `mapper` name entries of `organisations`, `speed_grades` and `address_maps`. Timings resolve in
-    the order preset, derived, `overrides`. `trace` to `n_requests` describe a synthetic replay.
+    `org`, `timing` and `mapper` name entries of `organisations`, `speed_grades` and `address_maps`; with the map `none`
+    no addresses are taken. Timings resolve in the order preset, derived, `overrides`. `trace` to `n_requests` describe
+    a synthetic replay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,7 +98,9 @@ class DramPart(BaseModel):
                     f"{self.write_low_frac:g}",
                     remedy="give more than 0 and at most write_high_frac",
                 )
-            compile_map(resolve(self), self.mapper, self.n_channels)
+            spec = resolve(self)
+            if self.mapper != NO_MAP:
+                compile_map(spec, self.mapper, self.n_channels)
         except PartRefusal as refusal:
             refusal.raise_at_place()
         return self

@@ -97,6 +97,12 @@ class PimChannel:
         self.columns_per_row = spec.n_columns // spec.prefetch
         self.mac_ticks = self._rule("channel", self.rules.mac, self.rules.mac)
         """Ticks between two products, as far as the memory goes."""
+        self.row_ticks = self._row_ticks()
+        """Ticks from the last product of a row to the first of the next, in the same banks."""
+        self.move_ticks = self._rule("pseudo_channel", "MVSB", "MVSB")
+        """Ticks between two moves to or from different ranks."""
+        self.input_ticks = max(self._rule(level, "WRGB", "WRGB") for level in ("pseudo_channel", "bank_group"))
+        """Ticks between two moves of inputs, which go to all units."""
         self._timing, self._layout, self._n_states = self._arrays(queue)
 
     def _size(self, level: str) -> int:
@@ -111,6 +117,11 @@ class PimChannel:
             if is_pair and (level is None or row_level == spec.level_index(level)):
                 found = max(found, latency)
         return found
+
+    def _row_ticks(self) -> int:
+        rules = self.rules
+        switch = ((rules.mac, rules.pre), (rules.pre, rules.act), (rules.act, rules.mac))
+        return sum(self._rule(None, before, after) for before, after in switch)
 
     def _arrays(self, queue: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         rules, spec = self.rules, self.spec
