@@ -239,7 +239,7 @@ class PimStack:
         return float(self._channels.least_ticks(shape) * self.tick_ps)
 
     def _grid_run(self, shape: LinearShape, grid: tuple[int, int] | None) -> StackRun:
-        return self._combined(self._channels.runs(shape, self._channels.best_grid(shape, grid)))
+        return self.combined(self._channels.runs(shape, self._channels.best_grid(shape, grid)))
 
     def _assigned(self, heads: Sequence[PimHead]) -> list[tuple[PimHead, ...]]:
         """The heads of each channel that has any."""
