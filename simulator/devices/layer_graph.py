@@ -36,20 +36,17 @@ Stage = tuple[Piece, ...]
 
 @dataclass(frozen=True, slots=True)
 class AttentionChain:
-    """What the heads of decodes go through: the projection to queries, keys and values, the link, attention on the
-    stacks, the link back, the projection of the result. All but the attention may be absent."""
+    """What the heads of decodes go through: `before`, the projection to queries, keys and values; `middle`, the link,
+    attention on the stacks and the link back; `after`, the projection of the result. Each is done piece by piece."""
 
-    before: Piece | None
-    link_in: Piece | None
-    attention: Piece
-    link_out: Piece | None
-    after: Piece | None
+    before: tuple[Piece, ...]
+    middle: tuple[Piece, ...]
+    after: tuple[Piece, ...]
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """Those that are there."""
-        every = (self.before, self.link_in, self.attention, self.link_out, self.after)
-        return tuple(piece for piece in every if piece is not None)
+        """All of them."""
+        return (*self.before, *self.middle, *self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +101,17 @@ def _stages(graph: TaskGraph, stages: Sequence[Stage], after: tuple[int, ...], e
 def _chain(
     graph: TaskGraph, chain: AttentionChain, n_parts: int, head_pipeline: bool, entries: list[int]
 ) -> tuple[int, ...]:
-    """Lay the chain in `n_parts`; returns the tasks it ends with."""
-    n_work = n_parts if head_pipeline else 1
-    heads: list[tuple[int, ...]] = [()] * n_parts
-    if chain.before is not None:
-        first = chain.before
-        made = [graph.add(first.operator, first.resource, first.part(n_work)) for _ in range(n_work)]
-        entries.extend(made)
-        heads = [(made[part if head_pipeline else 0],) for part in range(n_parts)]
-    for piece in (chain.link_in, chain.attention, chain.link_out):
-        if piece is not None:
-            is_first = not heads[0]
-            heads = [(graph.add(piece.operator, piece.resource, piece.part(n_parts), after),) for after in heads]
-            if is_first:
-                entries.extend(task for (task,) in heads)
-    if chain.after is None:
-        return tuple(task for (task,) in heads)
-    after_piece = chain.after
-    if not head_pipeline:
-        return (graph.add(after_piece.operator, after_piece.resource, after_piece.part(1), [t for (t,) in heads]),)
-    return tuple(graph.add(after_piece.operator, after_piece.resource, after_piece.part(n_parts), one) for one in heads)
+    """Lay the chain in `n_parts`; returns the tasks it ends with. What is not cut joins all parts."""
+    lines: list[tuple[int, ...]] = [()] * n_parts
+    cuts = ((chain.before, head_pipeline), (chain.middle, True), (chain.after, head_pipeline))
+    for pieces, is_cut in cuts:
+        for piece in pieces:
+            if is_cut:
+                tasks = [graph.add(piece.operator, piece.resource, piece.part(n_parts), after) for after in lines]
+            else:
+                every = tuple(dict.fromkeys(task for after in lines for task in after))
+                tasks = [graph.add(piece.operator, piece.resource, piece.part(1), every)] * n_parts
+            if not lines[0]:
+                entries.extend(dict.fromkeys(tasks))
+            lines = [(task,) for task in tasks]
+    return tuple(dict.fromkeys(task for (task,) in lines))

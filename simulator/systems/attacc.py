@@ -251,9 +251,10 @@ class Attacc:
         )
         attention = Piece("attention", "pim", pool.time_ps, Bound(pool.bound, pool.peak_frac, 1.0, "of the columns"))
         chain = AttentionChain(
-            self._piece(by_name["qkv"]), self._piece(by_name["link_in"]), attention, self._piece(by_name["link_out"]),
-            self._piece(by_name["projection"]),
-        )  # fmt: skip
+            (self._piece(by_name["qkv"]),),
+            (self._piece(by_name["link_in"]), attention, self._piece(by_name["link_out"])),
+            (self._piece(by_name["projection"]),),
+        )
         rest = [one for one in of_tokens if one.name not in ("qkv", "link_in", "link_out", "projection")]
         stages = tuple(self._shared(one, batch.new_tokens) for one in rest)
         return LayerWork(chain, tuple((self._piece(one),) for one in side), stages), [*of_tokens, *side]
