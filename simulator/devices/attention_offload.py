@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from simulator.contracts.results import Bound, Scalar
+from simulator.contracts.results import Bound, Scalar, StepResult
+from simulator.contracts.tasks import Task, TaskGraph
 from simulator.core.energy import EnergyLedger
 from simulator.core.rounding import ceil_div
 from simulator.devices.pim_attention import PimHead
-from simulator.devices.pim_pool import Heads
+from simulator.devices.pim_pool import Detail, Heads, PimPool
+from simulator.devices.pim_stack import PimStack
+from simulator.devices.scheduling import schedule
 from simulator.devices.tile_gpu import TileOperator, summed_energy
 from simulator.memory.hbm_pim.channel import PimChannel
 from simulator.workload.batch import Batch, Sequence
@@ -76,3 +79,23 @@ def gpu_ledger(operators: Iterable[TileOperator]) -> EnergyLedger:
             "gpu_alu": total.alu_pj, "links": total.nvlink_pj,
         }
     )  # fmt: skip
+
+
+def attention_alone(
+    stack: PimStack, head: PimHead, n_heads: int, head_dim: int, bytes_per_element: int, detail: Detail = "fast"
+) -> StepResult:
+    """One layer's attention of `n_heads` equal heads on one stack, its power beside the stack's budget."""
+    run = PimPool(stack, 1, head_dim, bytes_per_element, detail).attention([(head, n_heads)])
+    bound = Bound(run.bound, run.peak_frac, 1.0, "of the columns")
+    planned = schedule(TaskGraph([Task("attention", "pim", round(run.time_ps))]))
+    return StepResult(
+        latency_ps=planned.makespan_ps,
+        interval_ps=planned.makespan_ps,
+        n_slots=1,
+        schedule=planned,
+        energy=run.energy,
+        power_w=run.energy.total_pj / planned.makespan_ps,
+        bounds={"attention": bound},
+        metrics={"pim_cycles": run.ticks, "power_budget_w": stack.config.energy.power.budget_mw / 1e3},
+        breakdown={"commands": named_commands(run.commands, stack.channel)},
+    )

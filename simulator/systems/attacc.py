@@ -23,6 +23,7 @@ from simulator.core.errors import MappingError
 from simulator.core.quantities import PositiveInt
 from simulator.core.rounding import ceil_div
 from simulator.devices.attention_offload import (
+    attention_alone,
     gpu_ledger,
     named_commands,
     operator_bound,
@@ -308,20 +309,4 @@ class Attacc:
 
     def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
         """One layer's attention of `n_heads` key-value heads on one stack."""
-        pool = PimPool(self.stack, 1, head_dim, bytes_per_element, self.config.detail)
-        run = pool.attention([(PimHead(context), n_heads)])
-        piece = Piece("attention", "pim", run.time_ps, Bound(run.bound, run.peak_frac, 1.0, "of the columns"))
-        planned = schedule(whole_step(LayerWork(None, ((piece,),), ()), 1, 1, head_pipeline=False))
-        power_w = run.energy.total_pj / planned.makespan_ps
-        budget_w = self.stack.config.energy.power.budget_mw / 1e3
-        return StepResult(
-            latency_ps=planned.makespan_ps,
-            interval_ps=planned.makespan_ps,
-            n_slots=1,
-            schedule=planned,
-            energy=run.energy,
-            power_w=power_w,
-            bounds={"attention": piece.bound} if piece.bound else {},
-            metrics={"pim_cycles": run.ticks, "power_budget_w": budget_w},
-            breakdown={"commands": named_commands(run.commands, self.stack.channel)},
-        )
+        return attention_alone(self.stack, PimHead(context), n_heads, head_dim, bytes_per_element, self.config.detail)
