@@ -225,8 +225,9 @@ class PimStack:
                 where="grid",
                 remedy=f"give rows and columns whose product is {n_channels}",
             )
+        shape = LinearShape(tokens, in_features, out_features, bytes_per_element)
         self.power_at(tokens)  # raises where the budget is enforced and so few tokens exceed it
-        return self._linear(LinearShape(tokens, in_features, out_features, bytes_per_element), grid)
+        return self._linear(shape, grid)
 
     def linear_grid(
         self, tokens: int, in_features: int, out_features: int, bytes_per_element: int = 2
