@@ -101,17 +101,51 @@ class LinearCommands:
         """Moves of results."""
         return self.n_windows * self.n_mvsb_window
 
+    @property
+    def n_early(self) -> int:
+        """Products beside moves of inputs."""
+        return (self.n_chunks - 1) * min(self.n_columns, _INPUT_WINDOWS * WINDOW_COLUMNS)
+
     def least_ticks(self, channel: PimChannel, busy_ticks: int) -> int:
-        """What no order of these commands is faster than: products, rows and the moves that nothing stands beside; or
-        all moves. Without refresh."""
-        spacing = max(channel.mac_ticks, busy_ticks)
-        gap = max(0, channel.row_ticks - spacing) if channel.turns == 1 else 0
-        n_rows = ceil_div(self.n_products, channel.columns_per_row)
-        inputs = (min(self.n_wrgb, self.n_wrgb_chunk) - 1) * channel.input_ticks
-        results = (self.n_mvsb_window - 1) * channel.move_ticks
-        products = (self.n_products - 1) * spacing + (n_rows - 1) * gap
-        moves = (self.n_wrgb - 1) * channel.input_ticks + (self.n_mvsb - 1) * channel.move_ticks
-        return max(inputs + products + results, moves)
+        """What a channel cannot take less than: the first inputs, products beside inputs and then beside results,
+        whichever take longer, and the last results. Products wait for rows and for refresh."""
+        pace = _Pace.of(channel, busy_ticks)
+        early_rows = self.n_early // channel.columns_per_row
+        late_rows = ceil_div(self.n_products, channel.columns_per_row) - 1 - early_rows
+        first = min(self.n_wrgb, self.n_wrgb_chunk)
+        at = (first - 1) * channel.input_ticks
+        at = pace.end(at, self.n_early, max(0, early_rows - 1), (self.n_wrgb - first - 1) * channel.input_ticks)
+        results = (self.n_windows - 1) * self.n_mvsb_window
+        at = pace.end(at, self.n_products - self.n_early, late_rows, (results - 1) * channel.move_ticks)
+        return at + (self.n_mvsb_window - 1) * channel.move_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Least ticks between products, more of them at a row switch and at a refresh, and how late a refresh may be."""
+
+    product: int
+    row: int
+    refresh: int
+    refresh_interval: int
+    late: int
+
+    @classmethod
+    def of(cls, channel: PimChannel, busy_ticks: int) -> _Pace:
+        product = max(channel.mac_ticks, busy_ticks)
+        # Where banks take turns, one is closed and opened beside another's products.
+        alone = channel.turns == 1
+        row = max(0, channel.row_ticks - product) if alone else 0
+        refresh = max(0, channel.refresh_ticks - product - row) if alone else 0
+        return cls(product, row, refresh, channel.refresh_interval, channel.columns_per_row * product)
+
+    def end(self, start: int, n_products: int, n_rows: int, move_ticks: int) -> int:
+        """When so many products from `start` on have been issued, and moves of so many ticks beside them."""
+        end = start + (n_products - 1) * self.product + n_rows * self.row
+        n_before, n_waited = (start + self.late) // self.refresh_interval, 0
+        while (n := (end + n_waited * self.refresh - self.late) // self.refresh_interval - n_before) > n_waited:
+            n_waited = n
+        return max(start, end + n_waited * self.refresh, start + move_ticks)
 
 
 def linear_program(channel: PimChannel, shape: LinearShape, busy_ticks: int) -> PimProgram:
