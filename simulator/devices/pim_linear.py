@@ -11,13 +11,15 @@ are free: the products of a chunk of inputs, for the outputs of both, go on besi
 
 Source: PAPI (ASPLOS 2025) for the blocks and their place; AttAcc (ASPLOS 2024) for windows, moves and barriers. The
 public sources have no command stream for this: order and overlap are ours. Not modelled: adding the partial sums of
-channels on the buffer die, limits of the units' buffers, two matrices at a time.
+channels on the buffer die; limits of the units' buffers, but for the tokens of a pass; two matrices at a time, or the
+next pass's inputs beside products; a refresh that is due when a pass begins, which takes up to 9 % where passes are
+short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from simulator.core.errors import ConfigError, MappingError, WorkloadError
@@ -29,6 +31,9 @@ from simulator.memory.hbm_pim.program import PimProgram, ProgramBuilder
 
 RESULT_BYTES = 2
 """Bytes of a result and of a partial sum, whatever the weights have: sixteen fill a transfer."""
+
+N_TRIED = 4
+"""Grids that are timed, of those that could be fastest by the bound on their time, which is a few per cent below it."""
 
 _N_KEPT = 1 << 14
 
@@ -101,17 +106,51 @@ class LinearCommands:
         """Moves of results."""
         return self.n_windows * self.n_mvsb_window
 
+    @property
+    def n_early(self) -> int:
+        """Products beside moves of inputs."""
+        return (self.n_chunks - 1) * min(self.n_columns, _INPUT_WINDOWS * WINDOW_COLUMNS)
+
     def least_ticks(self, channel: PimChannel, busy_ticks: int) -> int:
-        """What no order of these commands is faster than: products, rows and the moves that nothing stands beside; or
-        all moves. Without refresh."""
-        spacing = max(channel.mac_ticks, busy_ticks)
-        gap = max(0, channel.row_ticks - spacing) if channel.turns == 1 else 0
-        n_rows = ceil_div(self.n_products, channel.columns_per_row)
-        inputs = (min(self.n_wrgb, self.n_wrgb_chunk) - 1) * channel.input_ticks
-        results = (self.n_mvsb_window - 1) * channel.move_ticks
-        products = (self.n_products - 1) * spacing + (n_rows - 1) * gap
-        moves = (self.n_wrgb - 1) * channel.input_ticks + (self.n_mvsb - 1) * channel.move_ticks
-        return max(inputs + products + results, moves)
+        """What a channel cannot take less than: the first inputs, products beside inputs and then beside results,
+        whichever take longer, and the last results. Products wait for rows and for refresh."""
+        pace = _Pace.of(channel, busy_ticks)
+        early_rows = self.n_early // channel.columns_per_row
+        late_rows = ceil_div(self.n_products, channel.columns_per_row) - 1 - early_rows
+        first = min(self.n_wrgb, self.n_wrgb_chunk)
+        at = (first - 1) * channel.input_ticks
+        at = pace.end(at, self.n_early, max(0, early_rows - 1), (self.n_wrgb - first - 1) * channel.input_ticks)
+        results = (self.n_windows - 1) * self.n_mvsb_window
+        at = pace.end(at, self.n_products - self.n_early, late_rows, (results - 1) * channel.move_ticks)
+        return at + (self.n_mvsb_window - 1) * channel.move_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Least ticks between products, more of them at a row switch and at a refresh, and how late a refresh may be."""
+
+    product: int
+    row: int
+    refresh: int
+    refresh_interval: int
+    late: int
+
+    @classmethod
+    def of(cls, channel: PimChannel, busy_ticks: int) -> _Pace:
+        product = max(channel.mac_ticks, busy_ticks)
+        # Where banks take turns, one is closed and opened beside another's products.
+        alone = channel.turns == 1
+        row = max(0, channel.row_ticks - product) if alone else 0
+        refresh = max(0, channel.refresh_ticks - product - row) if alone else 0
+        return cls(product, row, refresh, channel.refresh_interval, channel.columns_per_row * product)
+
+    def end(self, start: int, n_products: int, n_rows: int, move_ticks: int) -> int:
+        """When so many products from `start` on have been issued, and moves of so many ticks beside them."""
+        end = start + (n_products - 1) * self.product + n_rows * self.row
+        n_before, n_waited = (start + self.late) // self.refresh_interval, 0
+        while (n := (end + n_waited * self.refresh - self.late) // self.refresh_interval - n_before) > n_waited:
+            n_waited = n
+        return max(start, end + n_waited * self.refresh, start + move_ticks)
 
 
 def linear_program(channel: PimChannel, shape: LinearShape, busy_ticks: int) -> PimProgram:
@@ -186,20 +225,30 @@ def shares(n: int, parts: int, unit: int) -> dict[int, int]:
 class LinearOnChannels:
     """The block of a stack over its channels: which grid, what each channel has, and how long it takes.
 
-    `busy_ticks` are those for which a product of so many tokens keeps the units.
+    `busy_ticks` are those for which a product of so many tokens keeps the units. More than `tokens_per_pass` tokens
+    read the weights again.
     """
 
-    def __init__(self, channel: PimChannel, n_channels: int, busy_ticks: Callable[[int], int]) -> None:
+    def __init__(
+        self, channel: PimChannel, n_channels: int, busy_ticks: Callable[[int], int], tokens_per_pass: int
+    ) -> None:
         self.channel, self.n_channels, self.busy_ticks = channel, n_channels, busy_ticks
+        self.tokens_per_pass = tokens_per_pass
         self.run = lru_cache(maxsize=_N_KEPT)(self._run)
         self.best_grid = lru_cache(maxsize=_N_KEPT)(self._best_grid)
 
-    def least_ticks(self, shape: LinearShape) -> int:
-        """What the block takes no less than, over any grid. Raises MappingError where it has no room."""
-        return self._grids(shape, None)[0][0]
+    def ticks(self, shape: LinearShape, grid: tuple[int, int]) -> int:
+        """What the channel with most of the block takes."""
+        return sum(n * self.run(max(self.shares(one, grid))).ticks for one, n in self.passes(shape))
+
+    def passes(self, shape: LinearShape) -> list[tuple[LinearShape, int]]:
+        """The block with the tokens of each pass over its weights, and how many passes have so many."""
+        n_full, rest = divmod(shape.tokens, self.tokens_per_pass)
+        sizes = [(self.tokens_per_pass, n_full), (rest, 1)]
+        return [(replace(shape, tokens=tokens), n) for tokens, n in sizes if tokens and n]
 
     def runs(self, shape: LinearShape, grid: tuple[int, int]) -> list[tuple[PimRun, int]]:
-        """What channels do for their shares of the block, and how many do so."""
+        """What channels do for their shares of the block in one pass, and how many do so."""
         return [(self.run(share), n) for share, n in self.shares(shape, grid).items()]
 
     def shares(self, shape: LinearShape, grid: tuple[int, int]) -> dict[LinearShape, int]:
@@ -216,14 +265,15 @@ class LinearOnChannels:
     def _best_grid(self, shape: LinearShape, grid: tuple[int, int] | None) -> tuple[int, int]:
         """The grid with least time, ties by fewest rows; `grid` if it has room, where given."""
         found: list[tuple[int, tuple[int, int]]] = []
-        for least, candidate in self._grids(shape, grid):
+        for least, candidate in self.bounds(shape, grid)[:N_TRIED]:
             if found and least > min(found)[0]:
                 break
-            found.append((self.run(max(self.shares(shape, candidate))).ticks, candidate))
+            found.append((self.ticks(shape, candidate), candidate))
         return min(found)[1]
 
-    def _grids(self, shape: LinearShape, grid: tuple[int, int] | None) -> list[tuple[int, tuple[int, int]]]:
-        """Grids in which the block has room, by the least ticks that they can take."""
+    def bounds(self, shape: LinearShape, grid: tuple[int, int] | None = None) -> list[tuple[int, tuple[int, int]]]:
+        """Grids in which the block has room, and ticks that it takes no less than, the least first. Raises MappingError
+        where it has room in none."""
         found, n_missing = [], []
         for candidate in grids(self.n_channels) if grid is None else [grid]:
             largest = LinearCommands.of(self.channel, max(self.shares(shape, candidate)))
@@ -231,7 +281,7 @@ class LinearOnChannels:
             if n_rows > self.channel.spec.n_rows:
                 n_missing.append(n_rows - self.channel.spec.n_rows)
             else:
-                found.append((largest.least_ticks(self.channel, self.busy_ticks(shape.tokens)), candidate))
+                found.append((sum(n * self._least(one, candidate) for one, n in self.passes(shape)), candidate))
         if not found:
             row_bytes = self.channel.spec.capacity_bytes // self.channel.spec.n_rows
             raise MappingError(
@@ -241,6 +291,11 @@ class LinearOnChannels:
                 missing_bytes=min(n_missing) * row_bytes * self.n_channels,
             )
         return sorted(found)
+
+    def _least(self, shape: LinearShape, grid: tuple[int, int]) -> int:
+        """The bound on a pass."""
+        largest = LinearCommands.of(self.channel, max(self.shares(shape, grid)))
+        return largest.least_ticks(self.channel, self.busy_ticks(shape.tokens))
 
     def _run(self, share: LinearShape) -> PimRun:
         return self.channel.run(linear_program(self.channel, share, self.busy_ticks(share.tokens)))

@@ -48,6 +48,16 @@ class StackRun:
     waits: dict[str, int]
     product_ticks: int
 
+    @classmethod
+    def in_turn(cls, runs: Sequence[tuple[StackRun, int]]) -> StackRun:
+        """Runs one after the other, so many of each."""
+        commands, waits = (
+            {name: sum(n * getattr(run, field)[name] for run, n in runs) for name in getattr(runs[0][0], field)}
+            for field in ("commands", "waits")
+        )
+        ticks, products = sum(n * run.ticks for run, n in runs), sum(n * run.product_ticks for run, n in runs)
+        return cls(ticks, sum(n * run.time_ps for run, n in runs), commands, waits, products)
+
     @property
     def stack_commands(self) -> StackCommands:
         """The commands that energy is counted by."""
@@ -69,7 +79,8 @@ class PimStack:
 
         `units_per_place` are the units beside each bank (a half: two banks share one), or in each bank group or pseudo
         channel where those have them. `power_limit` spaces products as the power budget is said to ask; `max_context`
-        is what the published layout lays heads out for.
+        is what the published layout lays heads out for. `tokens_per_pass` are the most that one reading of weights
+        serves.
 
         The budget of the energy part is checked for units beside banks whose columns serve `least_reuse` tokens or
         more, in the reading of `power_column_rate` (`simulator.devices.pim_power`): reported, or enforced.
@@ -89,6 +100,7 @@ class PimStack:
         power_column_rate: ColumnRate = "dram"
         least_reuse: PositiveInt = 1
         max_context: PositiveInt = 4096
+        tokens_per_pass: PositiveInt = 64
         accounting: Literal["published", "corrected"] = "published"
         energy: PimEnergy.Config
 
@@ -113,7 +125,7 @@ class PimStack:
         self.power = self.power_at(self._worst_reuse())
         """Power against the budget, where it is highest; None where units are not beside banks."""
         self._run = lru_cache(maxsize=_N_KEPT)(self._timed)
-        self._channels = LinearOnChannels(self.channel, config.n_channels, self.busy_ticks)
+        self._channels = LinearOnChannels(self.channel, config.n_channels, self.busy_ticks, config.tokens_per_pass)
         self._linear = lru_cache(maxsize=_N_KEPT)(self._grid_run)
 
     # --- what the stack is
@@ -225,21 +237,26 @@ class PimStack:
                 where="grid",
                 remedy=f"give rows and columns whose product is {n_channels}",
             )
-        self.power_at(tokens)  # raises where the budget is enforced and so few tokens exceed it
-        return self._linear(LinearShape(tokens, in_features, out_features, bytes_per_element), grid)
+        shape = LinearShape(tokens, in_features, out_features, bytes_per_element)
+        self.power_at(
+            min(tokens, self.config.tokens_per_pass)
+        )  # raises where the budget is enforced and so few tokens exceed it
+        return self._linear(shape, grid)
 
-    def linear_grid(
-        self, tokens: int, in_features: int, out_features: int, bytes_per_element: int = 2
-    ) -> tuple[int, int]:
-        """Rows and columns of channels with which `linear` takes least time."""
-        return self._channels.best_grid(LinearShape(tokens, in_features, out_features, bytes_per_element), None)
+    def linear_grids(self, shape: LinearShape) -> list[tuple[float, tuple[int, int]]]:
+        """Grids of channels that a block can be cut over, and what it takes no less than, the least first. Raises
+        MappingError where it has no room."""
+        return [(float(ticks * self.tick_ps), grid) for ticks, grid in self._channels.bounds(shape)]
 
-    def least_linear_ps(self, shape: LinearShape) -> float:
-        """What a block takes no less than, over any grid of channels. Raises MappingError where it has no room."""
-        return float(self._channels.least_ticks(shape) * self.tick_ps)
+    def linear_time_ps(self, shape: LinearShape, grid: tuple[int, int] | None = None) -> float:
+        """The time that `linear` tells, without the commands."""
+        grid = grid or self._channels.best_grid(shape, None)
+        return float(self._channels.ticks(shape, grid) * self.tick_ps)
 
     def _grid_run(self, shape: LinearShape, grid: tuple[int, int] | None) -> StackRun:
-        return self.combined(self._channels.runs(shape, self._channels.best_grid(shape, grid)))
+        grid = self._channels.best_grid(shape, grid)
+        passes = [(self.combined(self._channels.runs(one, grid)), n) for one, n in self._channels.passes(shape)]
+        return StackRun.in_turn(passes)
 
     def _assigned(self, heads: Sequence[PimHead]) -> list[tuple[PimHead, ...]]:
         """The heads of each channel that has any."""

@@ -99,6 +99,10 @@ class PimChannel:
         """Ticks between two products, as far as the memory goes."""
         self.row_ticks = self._row_ticks()
         """Ticks from the last product of a row to the first of the next, in the same banks."""
+        self.refresh_ticks = self._refresh_ticks()
+        """Ticks from the last product before a refresh to the first after it, in the same row."""
+        self.refresh_interval = spec.timing["n_refi"] * spec.ticks_per_ck
+        """Ticks between refreshes."""
         self.move_ticks = self._rule("pseudo_channel", "MVSB", "MVSB")
         """Ticks between two moves to or from different ranks."""
         self.input_ticks = max(self._rule(level, "WRGB", "WRGB") for level in ("pseudo_channel", "bank_group"))
@@ -123,8 +127,13 @@ class PimChannel:
         switch = ((rules.mac, rules.pre), (rules.pre, rules.act), (rules.act, rules.mac))
         return sum(self._rule(None, before, after) for before, after in switch)
 
+    def _refresh_ticks(self) -> int:
+        rules = self.rules
+        refresh = ((rules.mac, "PREA"), ("PREA", "REFab"), ("REFab", rules.act), (rules.act, rules.mac))
+        return sum(max(0, self._rule(None, before, after)) for before, after in refresh)
+
     def _arrays(self, queue: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-        rules, spec = self.rules, self.spec
+        rules = self.rules
         timing = np.full(kernel.N_TIMINGS, NO_RULE, np.int64)
         by_place = {
             kernel.ACT_MAC: (None, rules.act, rules.mac), kernel.ACT_PRE: (None, rules.act, rules.pre),
@@ -142,7 +151,7 @@ class PimChannel:
             timing[place] = self._rule(level, before, after)
         timing[kernel.MAC_MAC] = self.mac_ticks
         timing[kernel.ACT_ANY] = self._rule("channel", rules.act, "REFab")
-        timing[kernel.REFI] = spec.timing["n_refi"] * spec.ticks_per_ck
+        timing[kernel.REFI] = self.refresh_interval
         timing[kernel.N_REF] = self.n_pseudo_channels
         n_groups = int(np.prod([self._size(name) for name in rules.turn_levels if name != "bank"]))
         n_banks = self.n_banks if "bank" in rules.turn_levels else 1
