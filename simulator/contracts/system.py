@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from simulator.contracts.results import StepResult
+from simulator.contracts.results import StepResult, Table
 from simulator.workload.batch import Batch
 
 CapacityMode = Literal["enforce", "report"]
@@ -224,6 +224,15 @@ class RunsAttention(Protocol):
 
     def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
         """One layer's attention of `n_heads` key-value heads on one stack."""
+        ...
+
+
+@runtime_checkable
+class HasTables(Protocol):
+    """A machine that has tables of its own beside a run's, such as the sweep behind a threshold."""
+
+    def tables(self) -> dict[str, Table]:
+        """Tables by name."""
         ...
 
 

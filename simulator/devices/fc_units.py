@@ -1,7 +1,7 @@
 """The units on which fully-connected layers, norms and activations of a machine with stacks can run, and its links.
 
-Source: PAPI (ASPLOS 2025) for what runs where; AttAcc's analytic GPU for the GPUs. Not modelled: two operators of a layer
-at a time on one unit, sums made on the way.
+Source: PAPI (ASPLOS 2025) for what runs where; AttAcc's analytic GPU for the GPUs. Not modelled: two operators of a
+layer at a time on one unit, sums made on the way.
 """
 
 from __future__ import annotations

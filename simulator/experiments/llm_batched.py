@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.contracts.results import RunRecord, Series, StepResult
+from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
+from simulator.contracts.system import LimitsBatches, TwoAccountings
 from simulator.core.errors import ConfigError, WorkloadError
-from simulator.experiments.llm_records import PS_PER_S, checked_room, llm_record, on_machine, with_draft
+from simulator.experiments.llm_records import (
+    PS_PER_S,
+    checked_room,
+    llm_record,
+    on_machine,
+    system_tables,
+    with_draft,
+)
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import query_timeline
 from simulator.workload.batch import Batch
@@ -128,7 +136,11 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     )
     weighted = [(query.prefill, 1.0), *((run.step, float(run.n)) for run in query.decode)]
     per = (float(n_tokens), float(n_tokens * query.n_queries))
-    record = llm_record(settings, "query", metrics, weighted, (headline,), note, per=per)
+    if isinstance(system, LimitsBatches):
+        metrics["max_batch"] = system.batch_limit(query.prompt_tokens + query.output_tokens)
+    other = _other_accounting(settings, system)
+    record = llm_record(settings, "query", metrics, weighted, (headline,), note, other, per=per)
+    record.tables.update(system_tables(system))
     if words := settings.speculation.in_words:
         record.notes = (*record.notes, words)
     record.series = _by_context(query)
@@ -148,6 +160,16 @@ def _groups(contexts: Int64s, new_tokens: Int64s, context_step: int) -> Iterator
     levels = -(-contexts // context_step)
     cuts = np.flatnonzero((np.diff(levels) != 0) | (np.diff(new_tokens) != 0)) + 1
     yield from pairwise([0, *cuts.tolist(), len(contexts)])
+
+
+def _other_accounting(settings: Settings, system: Any) -> dict[str, Scalar]:
+    """What the machine's other accounting gives of the same query, where it has two."""
+    if not isinstance(system, TwoAccountings):
+        return {}
+    other = system.other_accounting()
+    metrics = _metrics(batched_query(settings, other))
+    shown = ("throughput_tokens_per_s", "energy_mj_per_token", "power_w", "decode_ms_per_step", "energy_mj_per_step")
+    return {"accounting": other.accounting.name, **{name: metrics[name] for name in shown if name in metrics}}
 
 
 def _metrics(query: BatchedQuery) -> dict[str, int | float]:

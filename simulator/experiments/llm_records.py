@@ -9,6 +9,7 @@ from simulator.contracts.results import RunRecord, Scalar, StepResult, Table
 from simulator.contracts.system import (
     BatchesRequests,
     ChecksCapacity,
+    HasTables,
     NamesItsMachine,
     scopes_of,
 )
@@ -73,6 +74,11 @@ def on_machine(system: object) -> str:
     return f" on {system.machine}" if isinstance(system, NamesItsMachine) else ""
 
 
+def system_tables(system: object) -> dict[str, Table]:
+    """Tables that a system has of its own."""
+    return system.tables() if isinstance(system, HasTables) else {}
+
+
 def llm_record(
     settings: Settings,
     what: str,
@@ -131,4 +137,4 @@ def _in_words(comparison: dict[str, Scalar] | None, metrics: dict[str, int | flo
     ):
         value = float(comparison[name])
         parts.append(f"{words} {value:,.1f} {unit} ({value / metrics[name] - 1:+.1%})")
-    return f"{comparison['accounting']} accounting of the same machine, its refresh as it is, gives " + ", ".join(parts)
+    return f"{comparison['accounting']} accounting of the same machine gives " + ", ".join(parts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series, Table
 from simulator.experiments.breakdowns import summary_breakdown
-from simulator.experiments.llm_records import on_machine
+from simulator.experiments.llm_records import on_machine, system_tables
 from simulator.experiments.settings import Settings
 from simulator.experiments.timelines import batching_timeline
 from simulator.experiments.trace_words import (
@@ -78,7 +78,7 @@ def serve_in_batches(
         distributions=latency_distributions(result),
         series=_series(result),
         timeline=batching_timeline(result) if timeline else None,
-        tables=table,
+        tables={**table, **system_tables(system)},
     )
 
 
