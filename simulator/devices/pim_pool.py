@@ -13,22 +13,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heapify, heapreplace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from simulator.core.energy import EnergyLedger
 from simulator.core.rounding import ceil_div
 from simulator.devices.pim_attention import PimHead
 from simulator.devices.pim_energy import StackCommands, UnitWork, attention_work
 from simulator.devices.pim_stack import PimStack, StackRun
+from simulator.kernels.balance import longest_first
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Heads = Sequence[tuple[PimHead, int]]
 """Key-value heads with how often each occurs."""
 
 Detail = Literal["fast", "full"]
 _N_KEPT = 1 << 15
-_LINE = (2, 6)
-"""Lengths of the lines of equal heads from which one head's time in a long line is taken."""
+_LINE = (1, 2, 3, 6)
+"""Lengths of the lines of equal heads that are timed: what a line of one, of two, of three begins with differs, and the
+last two tell what two more pairs take."""
+_NO_REFRESH = {"n_refi": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,11 @@ class PoolRun:
 
 @dataclass(frozen=True, slots=True)
 class HeadCost:
-    """A head in a long line of its like on one channel: ticks, what a line takes beside them, commands and waits."""
+    """A head in a line of its like on one channel, refresh apart: ticks, what lines of one, of an even and of an odd
+    number of heads take beside them, commands, and what bounds it."""
 
     ticks: float
-    line_ticks: float
+    line_ticks: tuple[float, float, float]
     commands: dict[str, float]
     bound: str
 
@@ -59,6 +67,8 @@ class PimPool:
     def __init__(self, stack: PimStack, n_stacks: int, head_dim: int, bytes_per_element: int, detail: Detail) -> None:
         self.stack, self.n_stacks, self.detail = stack, n_stacks, detail
         self.head_dim, self.bytes_per_element = head_dim, bytes_per_element
+        quiet = stack.config.dram.model_copy(update={"overrides": {**stack.config.dram.overrides, **_NO_REFRESH}})
+        self._quiet = PimStack(stack.config.model_copy(update={"dram": quiet}))
         self._cost = lru_cache(maxsize=_N_KEPT)(self._head_cost)
 
     @property
@@ -86,57 +96,70 @@ class PimPool:
             each, n_more = divmod(n, self.n_channels)
             counts = [((head,) * (each + 1), n_more), ((head,) * each, self.n_channels - n_more)]
             return self._exact([(own, n) for own, n in counts if n and own], kinds)
-        channels = self._assigned(kinds)
         if self.detail == "full":
             groups: dict[tuple[PimHead, ...], int] = {}
-            for own in channels:
+            for own in self._assigned(kinds):
                 groups[own] = groups.get(own, 0) + 1
             return self._exact(list(groups.items()), kinds)
-        return self._fast(channels, kinds)
+        return self._fast(kinds)
 
     def _exact(self, channels: Sequence[tuple[tuple[PimHead, ...], int]], kinds: dict[PimHead, int]) -> PoolRun:
         runs = [(self.stack.channel_run(own, self.head_dim, self.bytes_per_element), n) for own, n in channels]
         run: StackRun = self.stack.combined(runs)
         return self._result(run.ticks, run.commands, run.bound, kinds)
 
+    def _balanced(self, kinds: dict[PimHead, int]) -> tuple[list[PimHead], NDArray[np.int64], NDArray[np.float64]]:
+        """Kinds, the longest first, the channel of each head in that order, and the channels' loads in ticks."""
+        costs = {head: self._cost(head).ticks for head in kinds}
+        order = sorted(kinds, key=lambda head: (-costs[head], -head.context, -head.n_queries))
+        counts = np.array([kinds[head] for head in order], np.int64)
+        n = min(self.n_channels, int(counts.sum()))
+        channels, loads = longest_first(np.array([costs[head] for head in order]), counts, n)
+        return order, channels, loads
+
     def _assigned(self, kinds: dict[PimHead, int]) -> list[tuple[PimHead, ...]]:
         """The heads of each channel that has any: the longest first, to the channel with least to do."""
-        costs = {head: self._cost(head).ticks for head in kinds}
-        order = sorted(kinds, key=lambda head: (-costs[head], -head.context))
-        n = min(self.n_channels, sum(kinds.values()))
-        loads: list[tuple[float, int]] = [(0.0, channel) for channel in range(n)]
-        heapify(loads)
-        channels: list[list[PimHead]] = [[] for _ in range(n)]
+        order, places, loads = self._balanced(kinds)
+        channels: list[list[PimHead]] = [[] for _ in loads]
+        at = iter(places.tolist())
         for head in order:
             for _ in range(kinds[head]):
-                load, channel = loads[0]
-                channels[channel].append(head)
-                heapreplace(loads, (load + costs[head], channel))
+                channels[next(at)].append(head)
         return [tuple(own) for own in channels]
 
-    def _fast(self, channels: list[tuple[PimHead, ...]], kinds: dict[PimHead, int]) -> PoolRun:
+    def _fast(self, kinds: dict[PimHead, int]) -> PoolRun:
+        order, places, loads = self._balanced(kinds)
         costs = {head: self._cost(head) for head in kinds}
-        ticks = max(sum(costs[head].ticks for head in own) + costs[own[0]].line_ticks for own in channels)
+        # The first head of a channel, its longest, is what its line begins with.
+        firsts = np.repeat(np.arange(len(order)), [kinds[head] for head in order])[np.argsort(places, kind="stable")]
+        starts = np.searchsorted(np.sort(places), np.arange(len(loads)))
+        lengths = np.bincount(places, minlength=len(loads))
+        line = np.where(lengths == 1, 0, 1 + lengths % 2)
+        begins = np.array([costs[head].line_ticks for head in order])[firsts[starts], line]
+        ticks = self._with_refresh(float((loads + begins).max()))
         commands: dict[str, float] = {}
         for head, n in kinds.items():
             for name, count in costs[head].commands.items():
                 commands[name] = commands.get(name, 0.0) + n * count
         longest = max(kinds, key=lambda head: costs[head].ticks * kinds[head])
-        return self._result(
-            round(ticks), {name: round(n) for name, n in commands.items()}, costs[longest].bound, kinds
-        )  # fmt: skip
+        whole = {name: round(n) for name, n in commands.items()}
+        return self._result(round(ticks), whole, costs[longest].bound, kinds)
+
+    def _with_refresh(self, ticks: float) -> float:
+        """Time with the refreshes that fall due in it, the first one interval after the beginning."""
+        timing = self.stack.spec.timing
+        each = timing["n_rfc"] + (timing["n_rp"] if self.stack.config.accounting == "corrected" else 0)
+        return ticks + each * (ticks // (timing["n_refi"] - each))
 
     def _head_cost(self, head: PimHead) -> HeadCost:
-        """From two lines of equal heads: the difference is what the heads between them take."""
-        few, many = (
-            self.stack.channel_run((head,) * n, self.head_dim, self.bytes_per_element) for n in _LINE
-        )  # fmt: skip
-        n = _LINE[1] - _LINE[0]
-        run = self.stack.combined([(many, 1)])
-        short = self.stack.combined([(few, 1)])
-        commands = {name: (count - short.commands[name]) / n for name, count in run.commands.items()}
-        each = (many.ticks - few.ticks) / n
-        return HeadCost(each, max(0.0, few.ticks - _LINE[0] * each), commands, run.bound)
+        """From lines of equal heads without refresh: the longest two tell what the heads between them take."""
+        lines = [self._quiet.channel_run((head,) * n, self.head_dim, self.bytes_per_element) for n in _LINE]
+        n = _LINE[-1] - _LINE[1]
+        each = (lines[-1].ticks - lines[1].ticks) / n
+        begins = tuple(run.ticks - length * each for run, length in zip(lines[:3], _LINE[:3], strict=True))
+        many, few = (self._quiet.combined([(lines[which], 1)]) for which in (-1, 1))
+        commands = {name: (count - few.commands[name]) / n for name, count in many.commands.items()}
+        return HeadCost(each, (begins[0], begins[1], begins[2]), commands, many.bound)
 
     def _result(self, ticks: int, commands: dict[str, int], bound: str, kinds: dict[PimHead, int]) -> PoolRun:
         energy, config = self.stack.energy, self.stack.config
