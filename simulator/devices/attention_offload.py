@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from simulator.contracts.results import Bound, Scalar, StepResult
 from simulator.contracts.tasks import Task, TaskGraph
 from simulator.core.energy import EnergyLedger
+from simulator.core.errors import ConfigError
 from simulator.core.rounding import ceil_div
 from simulator.devices.pim_attention import PimHead
 from simulator.devices.pim_pool import Detail, Heads, PimPool
@@ -88,14 +89,21 @@ def attention_alone(
     run = PimPool(stack, 1, head_dim, bytes_per_element, detail).attention([(head, n_heads)])
     bound = Bound(run.bound, run.peak_frac, 1.0, "of the columns")
     planned = schedule(TaskGraph([Task("attention", "pim", round(run.time_ps))]))
+    power_w, budget_w = run.energy.total_pj / planned.makespan_ps, stack.config.energy.power.budget_mw / 1e3
+    if power_w > budget_w and stack.config.power_budget == "enforce":
+        raise ConfigError(
+            f"attention draws {power_w:,.1f} W of a stack, {power_w - budget_w:,.1f} W more than its budget",
+            where="system.stack.power_budget",
+            remedy="space products (power_limit: true), use units in fewer places, or report the power only",
+        )
     return StepResult(
         latency_ps=planned.makespan_ps,
         interval_ps=planned.makespan_ps,
         n_slots=1,
         schedule=planned,
         energy=run.energy,
-        power_w=run.energy.total_pj / planned.makespan_ps,
+        power_w=power_w,
         bounds={"attention": bound},
-        metrics={"pim_cycles": run.ticks, "power_budget_w": stack.config.energy.power.budget_mw / 1e3},
+        metrics={"pim_cycles": run.ticks, "power_budget_w": budget_w},
         breakdown={"commands": named_commands(run.commands, stack.channel)},
     )

@@ -238,9 +238,8 @@ class PimStack:
                 remedy=f"give rows and columns whose product is {n_channels}",
             )
         shape = LinearShape(tokens, in_features, out_features, bytes_per_element)
-        self.power_at(
-            min(tokens, self.config.tokens_per_pass)
-        )  # raises where the budget is enforced and so few tokens exceed it
+        # Raises where the budget is enforced, and columns that serve so few tokens draw more.
+        self.power_at(min(tokens, self.config.tokens_per_pass))
         return self._linear(shape, grid)
 
     def linear_grids(self, shape: LinearShape) -> list[tuple[float, tuple[int, int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 MAX_SAMPLED_STEPS = 1 << 14
 """Decode steps that a query may sample: all are kept, each with its spans."""
+
+
+N_COMPARED = 32
+"""Contexts at which a query is computed again under the other accounting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +167,13 @@ def _groups(contexts: Int64s, new_tokens: Int64s, context_step: int) -> Iterator
 
 
 def _other_accounting(settings: Settings, system: Any) -> dict[str, Scalar]:
-    """What the machine's other accounting gives of the same query, where it has two."""
+    """What the machine's other accounting gives of the same query, where it has two: at `N_COMPARED` contexts."""
     if not isinstance(system, TwoAccountings):
         return {}
-    other = system.other_accounting()
-    metrics = _metrics(batched_query(settings, other))
+    other, workload = system.other_accounting(), settings.workload
+    apart = max(workload.context_step, -(-workload.output_tokens // N_COMPARED))
+    sampled = replace(settings, workload=workload.model_copy(update={"context_step": apart}))
+    metrics = _metrics(batched_query(sampled, other))
     shown = ("throughput_tokens_per_s", "energy_mj_per_token", "power_w", "decode_ms_per_step", "energy_mj_per_step")
     return {"accounting": other.accounting.name, **{name: metrics[name] for name in shown if name in metrics}}
 

@@ -24,6 +24,13 @@ def drawn(settings: Settings) -> RequestTrace:
     """The requests that the workload section asks for. Raises WorkloadError for a set that there is not."""
     workload = settings.workload
     assert workload.lengths is not None, "who asks for drawn lengths has seen that the workload names a set"
+    for path in ("workload.prompt_tokens", "workload.output_tokens"):
+        if path in settings.tree:
+            raise ConfigError(
+                f"{path} states a length, and workload.lengths draws them",
+                where=settings.tree.position(path),
+                remedy="leave it out, or set workload.lengths=null for queries of one length",
+            )
     trace = draw_lengths(workload.lengths, workload.n_requests, settings.seed)
     if workload.phase is not None or workload.scope != "query":
         raise ConfigError(
