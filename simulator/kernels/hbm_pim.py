@@ -22,8 +22,9 @@ N_RUN_COLUMNS = 7
 
 # Places in the timing array, in ticks.
 (ACT_MAC, ACT_PRE, ACT_ACT, PRE_ACT, MAC_PRE, MAC_MAC, MAC_MAC_RANK, MAC_MAC_GROUP, ACT_ANY, PREA_ACT, ACT_PREA,
- MAC_PREA, ACT_REF, PRE_REF, PREA_REF, REF_ACT, MOVE_BUS, MOVE_RANK, MOVE_GROUP, REFI, N_REF) = range(21)  # fmt: skip
-N_TIMINGS = 21
+ MAC_PREA, ACT_REF, PRE_REF, PREA_REF, REF_ACT, MOVE_BUS, MOVE_RANK, MOVE_GROUP, REFI, N_REF,
+ REF_REF) = range(22)  # fmt: skip
+N_TIMINGS = 22
 
 # Places in the layout array: how column numbers fall on groups, banks and rows, and how groups fall on ranks.
 N_GROUPS_IN_TURN, N_BANKS_IN_TURN, BANK_TURNS_FIRST, COLUMNS_PER_ROW, GROUPS_PER_RANK, QUEUE = range(6)
@@ -133,7 +134,7 @@ def _pick(queue, n_queued, row_allowed, col_allowed, timing, layout, open_row, a
 def run_channel(runs, patterns, timing, layout, n_banks, counts):
     """Ticks that a channel's program takes, until its queue is empty and no refresh waits.
 
-    `runs` int64[n, 7] (see above), `patterns` int64[p, q] groups that moves go to in turn, `timing` int64[21], `layout`
+    `runs` int64[n, 7] (see above), `patterns` int64[p, q] groups that moves go to in turn, `timing` int64[22], `layout`
     int64[6]; adds to `counts` int64[12].
     """
     open_row = np.full(n_banks, -1, np.int64)
@@ -172,6 +173,8 @@ def run_channel(runs, patterns, timing, layout, n_banks, counts):
                     n_open, last[3], changed = 0, now, True
             else:
                 ready = max(last[3] + timing[PREA_REF], last[0] + timing[ACT_REF], closed.max() + timing[PRE_REF])
+                if n_refresh % timing[N_REF] == 0:  # the first pseudo channel's; the others' follow tick by tick
+                    ready = max(ready, last[4] + timing[REF_REF])
                 if ready <= now:
                     if n_refresh % timing[N_REF] == 0:
                         last[4] = now

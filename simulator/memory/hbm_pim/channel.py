@@ -153,6 +153,10 @@ class PimChannel:
         timing[kernel.ACT_ANY] = self._rule("channel", rules.act, "REFab")
         timing[kernel.REFI] = self.refresh_interval
         timing[kernel.N_REF] = self.n_pseudo_channels
+        timing[kernel.REF_REF] = self._rule("pseudo_channel", "REFab", "REFab")
+        if spec.accounting == "corrected":
+            # Counted from the first pseudo channel's refresh; rows open in the last one, too.
+            timing[kernel.REF_ACT] += self.n_pseudo_channels - 1
         n_groups = int(np.prod([self._size(name) for name in rules.turn_levels if name != "bank"]))
         n_banks = self.n_banks if "bank" in rules.turn_levels else 1
         layout = np.zeros(kernel.N_LAYOUT, np.int64)
