@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from simulator.core.rounding import ceil_div
-from simulator.kernels.hbm_pim import MVGB, MVSB, SFM, WRGB
+from simulator.kernels.hbm_pim_queue import MVGB, MVSB, SFM, WRGB
 from simulator.memory.hbm_pim.channel import PimChannel
 from simulator.memory.hbm_pim.program import PimProgram, ProgramBuilder
 

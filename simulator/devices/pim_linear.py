@@ -25,7 +25,7 @@ from functools import lru_cache
 from simulator.core.errors import ConfigError, MappingError, WorkloadError
 from simulator.core.rounding import ceil_div
 from simulator.devices.pim_attention import ONE, SCORES, WINDOW_COLUMNS, move_patterns
-from simulator.kernels.hbm_pim import MVSB, WRGB
+from simulator.kernels.hbm_pim_queue import MVSB, WRGB
 from simulator.memory.hbm_pim.channel import PimChannel, PimRun
 from simulator.memory.hbm_pim.program import PimProgram, ProgramBuilder
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.devices.dram import Dram
-from simulator.kernels import hbm_pim as kernel
+from simulator.kernels import hbm_pim_queue as kernel
 from simulator.memory.dram.standard import DramSpec, resolve
 from simulator.memory.hbm_pim.program import PimProgram
 from tests.systems.golden_cases import REPO_ROOT

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from simulator.core.errors import ConfigError
-from simulator.kernels import hbm_pim as kernel
+from simulator.kernels import hbm_pim_queue as kernel
+from simulator.kernels.hbm_pim import run_channel
 from simulator.memory.dram.standard import DramSpec
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class PimChannel:
         """Ticks between two moves to or from different ranks."""
         self.input_ticks = max(self._rule(level, "WRGB", "WRGB") for level in ("pseudo_channel", "bank_group"))
         """Ticks between two moves of inputs, which go to all units."""
-        self._timing, self._layout, self._n_states = self._arrays(queue)
+        self.kernel_rules = self._kernel_rules(queue)
+        """The rules in the kernel's form, int64[30]."""
 
     def _size(self, level: str) -> int:
         return self.spec.level_sizes[self.spec.levels.index(level)]
@@ -132,9 +134,9 @@ class PimChannel:
         refresh = ((rules.mac, "PREA"), ("PREA", "REFab"), ("REFab", rules.act), (rules.act, rules.mac))
         return sum(max(0, self._rule(None, before, after)) for before, after in refresh)
 
-    def _arrays(self, queue: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    def _kernel_rules(self, queue: int) -> NDArray[np.int64]:
         rules = self.rules
-        timing = np.full(kernel.N_TIMINGS, NO_RULE, np.int64)
+        rows = np.full(kernel.N_RULES, NO_RULE, np.int64)
         by_place = {
             kernel.ACT_MAC: (None, rules.act, rules.mac), kernel.ACT_PRE: (None, rules.act, rules.pre),
             kernel.PRE_ACT: (None, rules.pre, rules.act), kernel.MAC_PRE: (None, rules.mac, rules.pre),
@@ -148,36 +150,31 @@ class PimChannel:
             kernel.MOVE_RANK: ("stack_id", "MVSB", "MVSB"), kernel.MOVE_GROUP: ("bank_group", "MVSB", "MVSB"),
         }  # fmt: skip
         for place, (level, before, after) in by_place.items():
-            timing[place] = self._rule(level, before, after)
-        timing[kernel.MAC_MAC] = self.mac_ticks
-        timing[kernel.ACT_ANY] = self._rule("channel", rules.act, "REFab")
-        timing[kernel.REFI] = self.refresh_interval
-        timing[kernel.N_REF] = self.n_pseudo_channels
-        timing[kernel.REF_REF] = self._rule("pseudo_channel", "REFab", "REFab")
-        if spec.accounting == "corrected":
+            rows[place] = self._rule(level, before, after)
+        rows[kernel.MAC_MAC] = self.mac_ticks
+        rows[kernel.ACT_ANY] = self._rule("channel", rules.act, "REFab")
+        rows[kernel.REFI] = self.refresh_interval
+        rows[kernel.N_REF] = self.n_pseudo_channels
+        rows[kernel.REF_REF] = self._rule("pseudo_channel", "REFab", "REFab")
+        if self.spec.accounting == "corrected":
             # Counted from the first pseudo channel's refresh; rows open in the last one, too.
-            timing[kernel.REF_ACT] += self.n_pseudo_channels - 1
+            rows[kernel.REF_ACT] += self.n_pseudo_channels - 1
         n_groups = int(np.prod([self._size(name) for name in rules.turn_levels if name != "bank"]))
         n_banks = self.n_banks if "bank" in rules.turn_levels else 1
-        layout = np.zeros(kernel.N_LAYOUT, np.int64)
-        layout[kernel.N_GROUPS_IN_TURN], layout[kernel.N_BANKS_IN_TURN] = n_groups, n_banks
-        layout[kernel.BANK_TURNS_FIRST], layout[kernel.COLUMNS_PER_ROW] = rules.bank_turns_first, self.columns_per_row
-        layout[kernel.GROUPS_PER_RANK], layout[kernel.QUEUE] = self.n_groups, queue
-        return timing, layout, n_groups * n_banks
+        rows[kernel.N_GROUPS_IN_TURN], rows[kernel.N_BANKS_IN_TURN] = n_groups, n_banks
+        rows[kernel.BANK_TURNS_FIRST], rows[kernel.COLUMNS_PER_ROW] = rules.bank_turns_first, self.columns_per_row
+        rows[kernel.GROUPS_PER_RANK], rows[kernel.QUEUE] = self.n_groups, queue
+        rows[kernel.N_BANKS], rows[kernel.N_GROUPS] = n_groups * n_banks, self.n_groups * self.n_ranks
+        return rows
 
     def run(self, program: PimProgram) -> PimRun:
         """Time the program from an idle channel with closed rows to its last command. Ticks are memory clocks."""
         counts = np.zeros(kernel.N_COUNTS, np.int64)
-        ticks = kernel.run_channel(
-            program.runs, program.patterns, self._timing, self._layout, self._n_states, counts
-        )  # fmt: skip
-        rules, n = self.rules, counts.tolist()
+        ticks = run_channel(program.runs, program.patterns, self.kernel_rules, counts)
+        rules = self.rules
+        mac, wrgb, mvsb, mvgb, sfm, barriers, n_act, n_pre, n_refresh, rows, refresh, moves = counts.tolist()
         commands = {
-            rules.mac: n[kernel.MAC], "WRGB": n[kernel.WRGB], "MVSB": n[kernel.MVSB], "MVGB": n[kernel.MVGB],
-            "SFM": n[kernel.SFM], "BARRIER": n[kernel.BARRIER], rules.act: n[kernel.N_ACT], rules.pre: n[kernel.N_PRE],
-            "REFab": n[kernel.N_REFRESH] * self.n_pseudo_channels,
+            rules.mac: mac, "WRGB": wrgb, "MVSB": mvsb, "MVGB": mvgb, "SFM": sfm, "BARRIER": barriers,
+            rules.act: n_act, rules.pre: n_pre, "REFab": n_refresh * self.n_pseudo_channels,
         }  # fmt: skip
-        waits = {
-            "rows": n[kernel.ROW_TICKS], "refresh": n[kernel.REFRESH_TICKS], "moves": n[kernel.MOVE_TICKS],
-        }  # fmt: skip
-        return PimRun(int(ticks), commands, waits)
+        return PimRun(int(ticks), commands, {"rows": rows, "refresh": refresh, "moves": moves})

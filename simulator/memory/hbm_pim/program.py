@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.kernels import hbm_pim as kernel
+from simulator.kernels import hbm_pim_queue as kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
