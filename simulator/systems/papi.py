@@ -21,7 +21,7 @@ from simulator.contracts.results import Bound, StepResult, Table
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.core.energy import EnergyLedger
 from simulator.core.errors import ConfigError, MappingError
-from simulator.core.quantities import NonNegativeInt, PositiveInt
+from simulator.core.quantities import PositiveInt
 from simulator.core.rounding import ceil_div
 from simulator.devices.attention_offload import (
     attention_alone,
@@ -32,6 +32,7 @@ from simulator.devices.attention_offload import (
     rounded,
     split,
 )
+from simulator.devices.fc_scheduler import FcScheduler, SchedulerConfig, estimated_intensity, parallelism
 from simulator.devices.fc_units import (
     ElementwiseConfig,
     FcOnGpus,
@@ -56,19 +57,11 @@ from simulator.workload.model import ModelSpec
 
 FcChoice = Literal["gpu", "pim", "dynamic"]
 N_STEPS_KEPT = 512
-MOST_PARALLELISM = 1 << 14
 _ATTENTION = ("score", "softmax", "context")
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SchedulerConfig(_Section):
-    """PAPI's scheduler: the threshold `alpha` on RLP x TLP (none: found by a sweep), and what a move costs."""
-
-    alpha: float | None = None
-    switch_ps: NonNegativeInt = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +138,11 @@ class Papi:
             self.fc_units["gpu"] = FcOnGpus(self.layer)
         if self.weights is not None:
             self.fc_units["pim"] = FcOnStacks(self.weights, config.fc_link, model)
+        self.scheduler = FcScheduler(config.scheduler, self.fc_units)
         self._step = lru_cache(maxsize=N_STEPS_KEPT)(self._computed)
 
     def _check_units(self) -> None:
-        design, unit, alpha = self.design, self.fc_unit, self.config.scheduler.alpha
-        if alpha is not None and not 0 <= alpha < float("inf"):
-            raise ConfigError(
-                f"alpha is {alpha:g}, and RLP x TLP is never below one",
-                where="system.scheduler.alpha",
-                remedy="give zero (always the GPUs) or more, or leave it out to have it found",
-            )
+        design, unit = self.design, self.fc_unit
         lacking = {
             "gpu": not design.has_gpus, "pim": design.fc_stack is None,
             "dynamic": not design.has_gpus or design.fc_stack is None,
@@ -173,56 +161,19 @@ class Papi:
         part = _named(self.config.stacks, name, "system.designs")
         return PimStack(part.model_copy(update={"accounting": self.config.accounting}))
 
-    # --- PAPI's scheduler
+    # --- the scheduler
 
-    def estimated_intensity(self, batch: Batch) -> float:
-        """FLOP per byte of a fully-connected layer with h x h weights: n h^2 2 / ((2 n h + h^2) 2) for n tokens."""
-        n, h = self.parallelism(batch), self.model.hidden
-        return n * h * h * 2 / ((2 * n * h + h * h) * 2)
-
-    @staticmethod
-    def parallelism(batch: Batch) -> int:
-        """RLP x TLP: sequences that decode, times the most tokens that one of them brings."""
-        several = [(sequence.new_tokens, n) for sequence, n in batch.runs if is_decode(sequence)]
-        return sum(n for _, n in several) * max((tokens for tokens, _ in several), default=0)
-
-    @cached_property
+    @property
     def alpha(self) -> float:
-        """The threshold: as given, or the most RLP x TLP at which the stacks are no slower than the GPUs."""
-        given = self.config.scheduler.alpha
-        return given if given is not None else float(self._swept_alpha)
-
-    @cached_property
-    def _swept_alpha(self) -> int:
-        """Offline sweep: both units at rising parallelism until the GPUs win, then the exact place between."""
-        low, high = 0, 1
-        while high <= MOST_PARALLELISM and self._pim_wins(high):
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._pim_wins(middle) else (low, middle)
-        return low
-
-    def _pim_wins(self, n: int) -> bool:
-        return self.fc_ps(n, "pim") <= self.fc_ps(n, "gpu")
-
-    def fc_ps(self, n_tokens: int, unit: Literal["gpu", "pim"]) -> float:
-        """Time of a layer's fully-connected work on one unit, with the exchanges that belong to it."""
-        pieces, _ = self.fc_units[unit].pieces(n_tokens)
-        return sum(piece.time_ps for own in pieces.values() for piece in own)
+        """The scheduler's threshold on RLP x TLP."""
+        return self.scheduler.alpha
 
     def placement(self, batch: Batch) -> str:
-        """Where the fully-connected layers of a step run: `gpu` or `pim`.
-
-        (1) Prompts go to the GPUs, where there are any. (2) Of decodes, the initial and the run-time stage are the same
-        question: RLP falls as sequences end, TLP is what software asked for. (3) Above alpha the GPUs, else the stacks.
-        """
-        if self.fc_unit != "dynamic":
-            has_prompts = any(not is_decode(sequence) for sequence, _ in batch.runs)
-            return "gpu" if has_prompts and self.design.has_gpus else self.fc_unit
-        if any(not is_decode(sequence) for sequence, _ in batch.runs):
-            return "gpu"
-        return "gpu" if self.parallelism(batch) > self.alpha else "pim"
+        """Where the fully-connected layers of a step run: `gpu` or `pim`."""
+        if self.fc_unit == "dynamic":
+            return self.scheduler.unit(batch)
+        has_prompts = any(not is_decode(sequence) for sequence, _ in batch.runs)
+        return "gpu" if has_prompts and self.design.has_gpus else self.fc_unit
 
     @property
     def switch_ps(self) -> int:
@@ -231,13 +182,7 @@ class Papi:
 
     def tables(self) -> dict[str, Table]:
         """The sweep behind alpha: time of a layer's fully-connected work on both units."""
-        if self.fc_unit != "dynamic":
-            return {}
-        rows = []
-        for n in sorted({2**k for k in range(11)} | {max(1, int(self.alpha)), int(self.alpha) + 1}):
-            pim, gpu = self.fc_ps(n, "pim") / 1e6, self.fc_ps(n, "gpu") / 1e6
-            rows.append((n, pim, gpu, "pim" if n <= self.alpha else "gpu"))
-        return {"alpha_sweep": Table(("rlp_x_tlp", "fc_pim_us", "fc_gpu_us", "chosen"), rows)}
+        return {"alpha_sweep": self.scheduler.table()} if self.fc_unit == "dynamic" else {}
 
     # --- what an engine asks
 
@@ -319,7 +264,7 @@ class Papi:
         n_parts = ceil_div(self.model.n_kv_heads, self.config.n_gpus)
         planned = schedule(whole_step(work, n_layers, n_parts, head_pipeline=self.config.head_pipeline))
         energy = (fc_energy + rest_energy + (pool.energy if pool else EnergyLedger())).scaled(n_layers)
-        n = self.parallelism(batch)
+        n = parallelism(batch)
         return StepResult(
             latency_ps=planned.makespan_ps,
             interval_ps=planned.makespan_ps,
@@ -328,17 +273,10 @@ class Papi:
             energy=energy,
             power_w=energy.total_pj / planned.makespan_ps,
             bounds={piece.operator: piece.bound for piece in work.pieces if piece.bound is not None},
-            metrics={"rlp_x_tlp": n, "fc_intensity_flop_per_byte": self.estimated_intensity(batch)},
+            metrics={"rlp_x_tlp": n, "fc_intensity_flop_per_byte": estimated_intensity(n, self.model.hidden)},
             breakdown={"commands": named_commands(pool.commands, self.attention_stack.channel)} if pool else {},
-            notes=self._notes(unit, n),
+            notes=(self.scheduler.in_words(unit, n),) if self.fc_unit == "dynamic" and n else (),
         )
-
-    def _notes(self, unit: str, n: int) -> tuple[str, ...]:
-        if self.fc_unit != "dynamic" or not n:
-            return ()
-        how = "given" if self.config.scheduler.alpha is not None else "found by a sweep of both"
-        relation = "above" if unit == "gpu" else "not above"
-        return (f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({how})",)
 
     def _layer_work(
         self, batch: Batch, decodes: Batch | None, prompts: Batch | None, fc: Pieces,
