@@ -13,11 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from simulator.core.rounding import ceil_div
-from simulator.kernels.hbm_pim_queue import MVGB, MVSB, SFM, WRGB
+from simulator.kernels import hbm_pim_attention as layout
+from simulator.kernels import hbm_pim_queue as kernel
 from simulator.memory.hbm_pim.channel import PimChannel
-from simulator.memory.hbm_pim.program import PimProgram, ProgramBuilder
+from simulator.memory.hbm_pim.program import PimProgram
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WINDOW_COLUMNS = 16
 """Columns of keys, for each unit, between two barriers."""
@@ -101,9 +108,61 @@ def attention_program(
 ) -> PimProgram:
     """The program of a channel for its heads, in their order.
 
-    With `published`, `heads` are one of each round, and a round without a head on this channel has none.
+    With `published`, `heads` are one of each round, and the last round may have none on this channel.
     """
-    return _Attention(channel, tuple(heads), shape, published).program()
+    patterns = np.array(move_patterns(channel), np.int64)
+    if not heads:
+        return PimProgram(np.empty((0, kernel.N_RUN_COLUMNS), np.int64), patterns)
+    row_bytes = channel.columns_per_row * channel.spec.tx_bytes
+    plan = np.zeros(layout.N_PLAN_WORDS, np.int64)
+    plan[layout.INDEX] = -1 if published is None else published.index
+    plan[layout.WINDOW], plan[layout.VALUE_ROWS] = WINDOW_COLUMNS, VALUE_REGION // row_bytes
+    plan[layout.ONE : layout.PROBABILITIES + 1] = ONE, SCORES, CONTEXTS, PROBABILITIES
+    table = _head_table(channel, heads, shape)
+    if published is None:
+        in_round = np.ones(len(heads), np.int64)
+        n_products = table[:, layout.N_COLUMNS] * table[:, layout.PER_COLUMN]
+        n_rows = -(-n_products // (channel.columns_per_row * channel.turns))
+        table[1:, layout.BASE_ROW] = np.cumsum(n_rows)[:-1]
+    else:
+        in_round = np.array(published.n_in_round, np.int64)
+        apart = ceil(published.max_context * shape.head_dim / channel.spec.n_banks / row_bytes)
+        table[:, layout.BASE_ROW] = apart * np.arange(len(heads))
+    return PimProgram(layout.attention_runs(table, in_round, plan), patterns)
+
+
+def _head_table(channel: PimChannel, heads: Sequence[PimHead], shape: HeadShape) -> NDArray[np.int64]:
+    """Numbers of each head as the kernel reads them, base rows not yet set."""
+    words: dict[PimHead, tuple[int, ...]] = {}
+    for head in set(heads):
+        own = HeadCommands.of(channel, head, shape)
+        words[head] = (
+            own.n_score_columns, own.products_per_column, own.n_wrgb, own.n_score_moves, own.n_context_moves,
+            own.n_mvgb, own.n_mvgb_each, head.n_queries, shape.busy_ticks(head.n_queries), 0,
+        )  # fmt: skip
+    return np.array([words[head] for head in heads], np.int64)
+
+
+def published_moves(channel: PimChannel, head: PimHead, shape: HeadShape, n_in_round: Sequence[int]) -> dict[str, int]:
+    """Moves of all channels by name, where the public generator lays out so many equal heads in each round.
+
+    A list of moves that is cut into windows loses what does not divide by their number.
+    """
+    own = HeadCommands.of(channel, head, shape)
+    n_windows, n_columns = own.n_score_windows, own.products_per_column
+    late_scores, late_contexts = n_windows - n_windows // 2, n_columns - n_columns // 2
+    moves = dict.fromkeys(("WRGB", "MVSB", "MVGB", "SFM"), 0)
+    for round_, n in enumerate(n_in_round):
+        is_alone, is_first = round_ % 2 == 0 and round_ == len(n_in_round) - 1, round_ % 2 == 0
+        query_windows = 1 if is_first else n_windows
+        late = 1 if is_alone else late_scores if is_first else late_contexts
+        moves["WRGB"] += own.n_wrgb * n // query_windows * query_windows
+        moves["MVGB"] += own.n_mvgb * n // late * late
+        moves["SFM"] += head.n_queries * n
+        # The second of a pair repeats the values of the first, on its channels.
+        n_contexts = n if is_first else n_in_round[round_ - 1]
+        moves["MVSB"] += own.n_score_moves * n_windows * n + own.n_context_moves * n_columns * n_contexts
+    return moves
 
 
 def move_patterns(channel: PimChannel) -> list[list[int]]:
@@ -118,129 +177,3 @@ def move_patterns(channel: PimChannel) -> list[list[int]]:
         [rank * groups for _ in range(groups) for rank in range(ranks)],
         list(range(n)),
     ]
-
-
-class _Attention:
-    """Builds one channel's program."""
-
-    def __init__(
-        self, channel: PimChannel, heads: tuple[PimHead, ...], shape: HeadShape, published: PublishedShare | None
-    ) -> None:
-        self.heads, self.shape, self.published = heads, shape, published
-        self.commands = [HeadCommands.of(channel, head, shape) for head in heads]
-        self.n_rounds = len(published.n_in_round) if published else len(heads)
-        self.row_bytes = channel.columns_per_row * channel.spec.tx_bytes
-        self.columns_per_row = channel.columns_per_row * channel.turns
-        self.bases = self._bases(channel)
-        self.out = ProgramBuilder(move_patterns(channel))
-
-    def _bases(self, channel: PimChannel) -> list[int]:
-        """The first row of each head's keys; its values stand as far above the first value."""
-        if self.published is not None:
-            n_banks = channel.spec.n_banks
-            apart = ceil(self.published.max_context * self.shape.head_dim / n_banks / self.row_bytes)
-            return [round_ * apart for round_ in range(self.n_rounds)]
-        bases, row = [], 0
-        for commands in self.commands:
-            bases.append(row)
-            row += ceil_div(commands.n_score_columns * commands.products_per_column, self.columns_per_row)
-        return bases
-
-    def program(self) -> PimProgram:
-        for first in range(0, self.n_rounds - 1, 2):
-            self._pair(first, first + 1)
-        if self.n_rounds % 2:
-            self._alone(self.n_rounds - 1)
-        return self.out.program()
-
-    def _pair(self, a: int, b: int) -> None:
-        """Two heads, the moves of each beside the products of the other."""
-        self._queries(a, 0, 1)
-        if self.published is not None and a == 0 and self.heads:
-            self._keys(a, 0, 1)
-        self.out.barrier()
-        self._scores(a, lambda window, n: self._queries(b, window, n))
-        self._scores(b, lambda window, n: self._softmax(a, window, n))
-        self._contexts(a, lambda window, n: self._softmax(b, window, n))
-        # The public generator repeats the first head's values here.
-        self._contexts(a if self.published is not None else b, lambda window, n: None)
-
-    def _alone(self, a: int) -> None:
-        """One head with nothing beside it."""
-        self._queries(a, 0, 1)
-        self.out.barrier()
-        self._scores(a, lambda window, n: None)
-        self._softmax(a, 0, 1)
-        self.out.barrier()
-        self._contexts(a, lambda window, n: None)
-
-    def _scores(self, head: int, beside: Callable[[int, int], None]) -> None:
-        """Keys of a head, window by window: the scores of one leave during the next."""
-        n_windows = self._commands(head).n_score_windows
-        per_column = self._commands(head).products_per_column
-        n_products = self._commands(head).n_score_columns * per_column
-        step = WINDOW_COLUMNS * per_column
-        for window in range(n_windows + 1):
-            if window < n_windows and self._has(head):
-                self._keys(head, window * step, min(step, n_products - window * step))
-            if window > 0 and self._has(head):
-                self.out.moves(MVSB, self._commands(head).n_score_moves, SCORES)
-            if window < n_windows:
-                beside(window, n_windows)
-                self.out.barrier()
-
-    def _contexts(self, head: int, beside: Callable[[int, int], None]) -> None:
-        """Values of a head, a column of the result after the other."""
-        commands = self._commands(head)
-        n, n_windows = commands.n_score_columns, commands.products_per_column
-        base = self.bases[head] + VALUE_REGION // self.row_bytes
-        for window in range(n_windows + 1):
-            if window < n_windows and self._has(head):
-                self.out.products(base, window * n, n, self._busy(head))
-            if window > 0 and self._has(head):
-                self.out.moves(MVSB, commands.n_context_moves, CONTEXTS)
-            if window < n_windows:
-                beside(window, n_windows)
-                self.out.barrier()
-
-    def _keys(self, head: int, first: int, n: int) -> None:
-        self.out.products(self.bases[head], first, n, self._busy(head))
-
-    def _queries(self, head: int, window: int, n_windows: int) -> None:
-        """A head's queries into the units' buffers, a part of them in each window."""
-        if self._has(head):
-            first, n = self._share(head, self._commands(head).n_wrgb, window, n_windows)
-            self.out.moves(WRGB, n, ONE, 1, first)
-
-    def _softmax(self, head: int, window: int, n_windows: int) -> None:
-        """A head's softmax in the first window, its probabilities back into the buffers from the middle one on."""
-        if not self._has(head):
-            return
-        if window == 0:
-            self.out.moves(SFM, self.heads[head].n_queries, ONE)
-        late = n_windows // 2
-        if window >= late:
-            commands = self._commands(head)
-            first, n = self._share(head, commands.n_mvgb, window - late, n_windows - late)
-            self.out.moves(MVGB, n, PROBABILITIES, commands.n_mvgb_each, first)
-
-    def _share(self, head: int, n: int, window: int, n_windows: int) -> tuple[int, int]:
-        """First and number of the moves of a window, out of `n` over all windows."""
-        if self.published is None or n_windows == 1:
-            first, end = n * window // n_windows, n * (window + 1) // n_windows
-            return first, end - first
-        # The generator cuts one list of all channels' moves, in which the channels take turns, and drops the rest.
-        index, n_channels = self.published.index, self.published.n_in_round[head]
-        step = n * n_channels // n_windows
-        first, end = (max(0, ceil_div(cut * step - index, n_channels)) for cut in (window, window + 1))
-        return first, end - first
-
-    def _has(self, head: int) -> bool:
-        return head < len(self.heads)
-
-    def _commands(self, head: int) -> HeadCommands:
-        """A head's numbers; those of the round's other channels where this one has none."""
-        return self.commands[min(head, len(self.commands) - 1)]
-
-    def _busy(self, head: int) -> int:
-        return self.shape.busy_ticks(self.heads[head].n_queries)

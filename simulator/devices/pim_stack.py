@@ -25,7 +25,13 @@ from simulator.core.errors import ConfigError
 from simulator.core.quantities import Hertz, PositiveFloat, PositiveInt
 from simulator.devices.dram import Dram
 from simulator.devices.pim_area import StackArea, check_area
-from simulator.devices.pim_attention import HeadShape, PimHead, PublishedShare, attention_program
+from simulator.devices.pim_attention import (
+    HeadShape,
+    PimHead,
+    PublishedShare,
+    attention_program,
+    published_moves,
+)
 from simulator.devices.pim_energy import PimEnergy, StackCommands
 from simulator.devices.pim_linear import LinearOnChannels, LinearShape, grids
 from simulator.devices.pim_power import ColumnRate, PowerCheck, check_power, streaming_power
@@ -34,7 +40,6 @@ from simulator.memory.hbm_pim.channel import PimChannel, PimRun, Placement
 from simulator.memory.hbm_pim.program import PimProgram
 
 _N_KEPT = 1 << 14
-MOVES = ("WRGB", "MVSB", "MVGB", "SFM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ class PimStack:
         self.power = self.power_at(self._worst_reuse())
         """Power against the budget, where it is highest; None where units are not beside banks."""
         self._run = lru_cache(maxsize=_N_KEPT)(self._timed)
+        self._busy_ticks = lru_cache(maxsize=_N_KEPT)(self.busy_ticks)
         self._channels = LinearOnChannels(self.channel, config.n_channels, self.busy_ticks, config.tokens_per_pass)
         self._linear = lru_cache(maxsize=_N_KEPT)(self._grid_run)
 
@@ -275,25 +281,24 @@ class PimStack:
         classes = [(0, n_full + 1, n_last)]
         if n_last < n_channels and n_full:
             classes.append((n_last, n_full, n_channels - n_last))
-        runs, moves = [], dict.fromkeys(MOVES, 0)
+        runs = []
         for first, n_rounds, n in classes:
             share = PublishedShare(first, in_round, self.config.max_context)
             runs.append((self._run((head,) * n_rounds, head_dim, bytes_per_element, share), n))
-            for index in range(first, first + n):
-                own = PublishedShare(index, in_round, self.config.max_context)
-                counts = self._program((head,) * n_rounds, head_dim, bytes_per_element, own).counts()
-                for name in MOVES:
-                    moves[name] += counts[name]
         combined = self.combined(runs)
+        # Channels of a class differ by a few moves; those of all are known without their programs.
+        moves = published_moves(self.channel, head, self._shape(head_dim, bytes_per_element), in_round)
         return StackRun(
             combined.ticks, combined.time_ps, {**combined.commands, **moves}, combined.waits, combined.product_ticks
         )
 
+    def _shape(self, head_dim: int, bytes_per_element: int) -> HeadShape:
+        return HeadShape(head_dim, bytes_per_element, self._busy_ticks)
+
     def _program(
         self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int, share: PublishedShare | None
     ) -> PimProgram:
-        shape = HeadShape(head_dim, bytes_per_element, self.busy_ticks)
-        return attention_program(self.channel, heads, shape, share)
+        return attention_program(self.channel, heads, self._shape(head_dim, bytes_per_element), share)
 
     def _timed(
         self, heads: tuple[PimHead, ...], head_dim: int, bytes_per_element: int, share: PublishedShare | None

@@ -71,7 +71,7 @@ from simulator.kernels.hbm_pim_queue import (
 )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _is_wanted(words, bank):
     """Whether a product in the queue reads the bank's open row."""
     row = words[bank + OPEN]
@@ -81,7 +81,7 @@ def _is_wanted(words, bank):
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _row_ready(words, bank):
     """First tick at which a bank's row may be opened, or closed where one is open."""
     ready = words[LAST_ACT] + words[ACT_ANY]
@@ -91,7 +91,7 @@ def _row_ready(words, bank):
     return max(ready, max(words[LAST_PREA] + words[PREA_ACT], words[LAST_REF] + words[REF_ACT]))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _pick(words, may_row, may_column):
     """The oldest request that may be issued now: (its segment or -1, whether its command is a row command, the earliest
     tick at which one may be)."""
@@ -113,7 +113,7 @@ def _pick(words, may_row, may_column):
     return -1, False, earliest
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _issue_row_command(words, at):
     """Open the row of a segment's product, or close the one that is open."""
     bank = words[at + BANK]
@@ -129,7 +129,7 @@ def _issue_row_command(words, at):
         words[N_PRE] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _refresh(words):
     """Close all banks for a refresh that waits, or refresh: (whether one of them was done, when it may be)."""
     now = words[NOW]
@@ -157,7 +157,7 @@ def _refresh(words):
     return True, now
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _serve(words, may_row):
     """Use both command slots of this tick: (whether anything was done, when something can be)."""
     may_column, changed, earliest = True, False, FAR
@@ -185,7 +185,7 @@ def _serve(words, may_row):
     return changed, earliest
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _tick(words):
     """One tick in every detail; the clock then stands before the next at which something can be issued."""
     words[NOW] += 1
@@ -202,7 +202,7 @@ def _tick(words):
         words[NOW] = earliest - 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def run_channel(runs, patterns, rules, counts):
     """Ticks that a channel's program takes, until its queue is empty and no refresh waits.
 

@@ -47,7 +47,7 @@ from simulator.kernels.hbm_pim_queue import (
 )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _held(words, bank, row):
     """Of a product's row: 0 where it is open, 1 where the oldest product keeps another open in the bank, else -1."""
     if words[bank + OPEN] == row:
@@ -58,7 +58,7 @@ def _held(words, bank, row):
     return 1 if words[bank + OPEN] == words[head + ROW] else -1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _n_held(words):
     """Segments whose row the oldest product holds back; -1 where a row command may be possible or a barrier leaves."""
     n = 0
@@ -73,7 +73,7 @@ def _n_held(words):
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _fill_held(words, runs, patterns, n_held):
     """Fill the queue: the segments held back then, as `_n_held`."""
     room = words[QUEUE] - words[N_QUEUED]
@@ -87,7 +87,7 @@ def _fill_held(words, runs, patterns, n_held):
     return n_held
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _next_column(words, floor):
     """The segment whose column command is the first to be ready from `floor` on, and when."""
     first_product = max(floor, words[LAST_MAC] + words[MAC_WAIT])
@@ -113,7 +113,7 @@ def _next_column(words, floor):
     return found, earliest
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _is_alone(words):
     """Whether only the oldest segment's column commands can come: (that, whether a barrier stands behind it)."""
     head = words[HEAD]
@@ -126,7 +126,7 @@ def _is_alone(words):
     return True, False
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _n_in_a_row(words, runs, patterns, most, has_barrier):
     """Issue up to `most` products of the oldest segment, all but its last: how many. For each a command comes into the
     queue; one that could go before the next product ends the row."""
@@ -153,7 +153,7 @@ def _n_in_a_row(words, runs, patterns, most, has_barrier):
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _issue_row(words, runs, patterns, first):
     """Issue equal products from tick `first` on at one distance, as many as are sure to be next: whether any was."""
     head = words[HEAD]
@@ -177,7 +177,7 @@ def _issue_row(words, runs, patterns, first):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def run_columns(words, runs, patterns):
     """Issue column commands while no row command can be, no refresh waits, and no barrier leaves; the queue is full
     for the tick after the last."""

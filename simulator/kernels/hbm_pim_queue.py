@@ -52,7 +52,7 @@ NEVER = -(1 << 40)
 FAR = 1 << 60
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def new_channel(rules):
     """A closed and idle channel of these rules, int64[30]."""
     n_banks, n_groups = rules[N_BANKS], rules[N_GROUPS]
@@ -69,7 +69,7 @@ def new_channel(rules):
     return words
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _decode_products(words, column, row):
     """The products from `column` on that read one row: how many; bank, group and row into the commands to come."""
     n_groups, n_banks, per_row = words[N_GROUPS_IN_TURN], words[N_BANKS_IN_TURN], words[COLUMNS_PER_ROW]
@@ -81,7 +81,7 @@ def _decode_products(words, column, row):
     return group, n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def has_more(words, runs, patterns):
     """Whether the program has commands that are not in the queue; the next of them then are the commands to come."""
     if words[COMING + COUNT] > 0:
@@ -110,7 +110,7 @@ def has_more(words, runs, patterns):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def take(words, n):
     """Put `n` of the commands to come into the queue."""
     words[N_QUEUED] += n
@@ -138,7 +138,7 @@ def take(words, n):
     words[TAIL] = tail + N_SEGMENT
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def fill(words, runs, patterns):
     """Put commands into the queue until it is full or the program is at its end."""
     room = words[QUEUE] - words[N_QUEUED]
@@ -148,7 +148,7 @@ def fill(words, runs, patterns):
         room -= n
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def remove(words, at):
     """Take one command out of a segment."""
     words[N_QUEUED] -= 1
@@ -162,7 +162,7 @@ def remove(words, at):
         words[HEAD] += N_SEGMENT
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def column_ready(words, at):
     """First tick at which a segment's product (of an open row) or move may be issued."""
     group, rank = words[at + GROUP], words[at + RANK]
@@ -174,7 +174,7 @@ def column_ready(words, at):
     return max(ready, words[group + MOVED] + words[MOVE_GROUP])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def count_wait(words, tick):
     """Count the ticks for which a product at `tick` waited for more than the product before it."""
     waited = tick - words[LAST_MAC] - words[MAC_WAIT] if words[LAST_MAC] >= 0 else tick
@@ -187,7 +187,7 @@ def count_wait(words, tick):
     words[GAP_HAS_ACT] = words[GAP_HAS_REFRESH] = 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", forceinline=True)
 def issue_column(words, at, tick):
     """Issue a segment's product or move."""
     kind, group, rank = words[at + KIND], words[at + GROUP], words[at + RANK]
