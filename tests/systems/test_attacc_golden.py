@@ -105,7 +105,9 @@ def test_attention_on_a_stack(row: Row, run_json: RunJson) -> None:
     assert result["metrics"]["time_us"] == pytest.approx(float(row["ram_time_us"]), rel=0.011)
 
 
-@pytest.mark.parametrize("row", [row for row in rows("pim_attention_raw") if row["case"] in {"R06", "R27"}], ids=case_id)
+@pytest.mark.parametrize(
+    "row", [row for row in rows("pim_attention_raw") if row["case"] in {"R06", "R27"}], ids=case_id
+)
 def test_two_bytes_are_meant_where_nothing_is_said(row: Row, run_json: RunJson) -> None:
     said = raw_sets(row)
     implied = {key: value for key, value in said.items() if key != "workload.bytes_per_element"}
