@@ -139,5 +139,6 @@ class TileGpuCatalogue(_Section):
         """The card of this name; ConfigError with the nearest one where there is none."""
         found = self.gpus.get(name)
         if found is None:
-            raise ConfigError(f"the catalogue has no GPU `{name}`", remedy=did_you_mean(name, self.gpus))
+            remedy = did_you_mean(name, self.gpus)
+            raise ConfigError(f"the catalogue has no GPU `{name}`", where="system.gpu", remedy=remedy)
         return found

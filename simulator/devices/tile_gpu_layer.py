@@ -58,6 +58,7 @@ class LayerShard:
         if not n_heads:
             raise MappingError(
                 f"{model.name}: {model.n_heads} heads on {n_gpus} GPUs leave none for one of them",
+                where="system.n_gpus",
                 remedy="use fewer GPUs, or `accounting: corrected`, which rounds up",
             )
         ratio = float(rules.published_gated_ffn) if model.gated else model.ffn / model.hidden
@@ -97,7 +98,11 @@ class TileLayer:
         attention: AttentionPlace = "gpu",
     ) -> None:
         if model.n_experts:
-            raise MappingError(f"{model.name} has experts, which this GPU model has not", remedy="use a dense model")
+            raise MappingError(
+                f"{model.name} has experts, which this GPU model has not",
+                where="workload.model",
+                remedy="use a dense model",
+            )
         self.config, self.rules, self.model = catalogue.gpu(gpu), catalogue.rules, model
         self.n_bytes, self.published, self.attention = n_bytes, published, attention
         self.n_gpus = self.config.host.fixed_gpus if published and attention == "host" else n_gpus

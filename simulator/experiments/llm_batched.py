@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
 from simulator.contracts.system import LimitsBatches, TwoAccountings
-from simulator.core.errors import ConfigError, WorkloadError
+from simulator.core.errors import ConfigError, MappingError, WorkloadError
 from simulator.experiments.llm_records import (
     PS_PER_S,
     checked_room,
@@ -167,13 +167,19 @@ def _groups(contexts: Int64s, new_tokens: Int64s, context_step: int) -> Iterator
 
 
 def _other_accounting(settings: Settings, system: Any) -> dict[str, Scalar]:
-    """What the machine's other accounting gives of the same query, where it has two: at `N_COMPARED` contexts."""
+    """What the machine's other accounting gives of the same query, where it has two: at `N_COMPARED` contexts.
+
+    Nothing where the other accounting has no place for the model, such as heads that GPUs share unequally."""
     if not isinstance(system, TwoAccountings):
         return {}
-    other, workload = system.other_accounting(), settings.workload
+    workload = settings.workload
     apart = max(workload.context_step, -(-workload.output_tokens // N_COMPARED))
     sampled = replace(settings, workload=workload.model_copy(update={"context_step": apart}))
-    metrics = _metrics(batched_query(sampled, other))
+    try:
+        other = system.other_accounting()
+        metrics = _metrics(batched_query(sampled, other))
+    except MappingError:
+        return {}
     shown = ("throughput_tokens_per_s", "energy_mj_per_token", "power_w", "decode_ms_per_step", "energy_mj_per_step")
     return {"accounting": other.accounting.name, **{name: metrics[name] for name in shown if name in metrics}}
 

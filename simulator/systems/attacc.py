@@ -206,6 +206,8 @@ class Attacc:
     # --- one step
 
     def _computed(self, batch: Batch) -> StepResult:
+        if self.config.accounting == "published":
+            _check_shares(self.model, self.n_gpus)
         decodes, prompts = split(batch)
         pool = self._pool_run(decodes) if decodes is not None and self.has_stacks else None
         work, operators = self._layer_work(batch, decodes, prompts, pool)
@@ -310,3 +312,19 @@ class Attacc:
     def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
         """One layer's attention of `n_heads` key-value heads on one stack."""
         return attention_alone(self.stack, PimHead(context), n_heads, head_dim, bytes_per_element, self.config.detail)
+
+
+def _check_shares(model: ModelSpec, n_gpus: int) -> None:
+    """Refuse heads that GPUs cannot share: the published sums would drop the rest of them without a word."""
+    n_left = model.n_heads % n_gpus
+    if not n_left:
+        return
+    fitting = [n for n in range(1, model.n_heads + 1) if model.n_heads % n == 0]
+    near = sorted(fitting, key=lambda n: (abs(n - n_gpus), n))[:2]
+    raise MappingError(
+        f"{model.name}: {model.n_heads} heads are not divisible by {n_gpus} GPUs, and the published accounting would "
+        f"leave {n_left} of them out",
+        where="system.n_gpus",
+        remedy=f"use {' or '.join(map(str, sorted(near)))} GPUs, or system.accounting=corrected, which counts the GPU "
+        "with most heads",
+    )

@@ -23,6 +23,7 @@ from simulator.core.energy import EnergyLedger
 from simulator.core.errors import ConfigError, MappingError
 from simulator.core.quantities import PositiveInt
 from simulator.core.rounding import ceil_div
+from simulator.core.spelling import did_you_mean
 from simulator.devices.attention_offload import (
     attention_alone,
     gpu_ledger,
@@ -339,5 +340,5 @@ class Papi:
 
 def _named(table: dict[str, Any], name: str, where: str) -> Any:
     if name not in table:
-        raise ConfigError(f"there is no `{name}`", where=where, remedy="choose one of: " + ", ".join(table))
+        raise ConfigError(f"there is no `{name}`", where=where, remedy=did_you_mean(name, table))
     return table[name]
