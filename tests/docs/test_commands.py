@@ -19,6 +19,7 @@ PAGES = (
     "docs/figures.md",
     "docs/dram.md",
     "docs/dram_pim.md",
+    "docs/pim_stack.md",
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",
@@ -29,6 +30,7 @@ FOLDERS = ("hw_configs", "workloads", "traces", "simulator")
 MAKE = re.compile(r"^ {4}make (\w+)", re.MULTILINE)
 SIM = re.compile(r"^ {4}(sim .+)$", re.MULTILINE)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+YAML = re.compile(r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
@@ -43,7 +45,10 @@ def folder(repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_runs(page: str, repo_root: Path, folder: Path, sim) -> None:
-    for command in SIM.findall((repo_root / page).read_text(encoding="utf-8")):
+    text = (repo_root / page).read_text(encoding="utf-8")
+    for name, content in YAML.findall(text):  # files that a page has its reader write
+        (folder / name).write_text(content, encoding="utf-8")
+    for command in SIM.findall(text):
         words = shlex.split(command, comments=True)
         words, target = (words[: words.index(">")], words[-1]) if ">" in words else (words, None)
         outcome = sim(*words[1:])
