@@ -149,7 +149,9 @@ class PimPool:
         """Time with the refreshes that fall due in it, the first one interval after the beginning."""
         timing = self.stack.spec.timing
         each = timing["n_rfc"] + (timing["n_rp"] if self.stack.config.accounting == "corrected" else 0)
-        return ticks + each * (ticks // (timing["n_refi"] - each))
+        after_first = ticks - timing["n_refi"]
+        n_refreshes = 1 + after_first // (timing["n_refi"] - each) if after_first >= 0 else 0
+        return ticks + each * n_refreshes
 
     def _head_cost(self, head: PimHead) -> HeadCost:
         """From lines of equal heads without refresh: the longest two tell what the heads between them take."""
