@@ -73,12 +73,7 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
     workload = settings.workload
     system = settings.system(workload.context_step)
     takes_batches = isinstance(system, BatchesRequests)
-    if workload.lengths is not None:
-        raise ConfigError(
-            "a trace brings its own lengths: workload.lengths is not for it",
-            where="--trace",
-            remedy="leave one of the two out",
-        )
+    set_aside = _lengths_set_aside(settings)
     if workload.phase is not None or workload.scope != "query" or (workload.batch != 1 and not takes_batches):
         raise ConfigError(
             "a trace brings its own batches: workload.phase, workload.scope and workload.batch are not for it",
@@ -89,8 +84,23 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
     checked_server(settings, system)
     serve_all = serve_in_batches if takes_batches else serve_in_slots
     record = serve_all(settings, system, requests, f"{settings.model.name}-{Path(request.path).stem}", timeline)
-    record.notes = (*trace.notes, *record.notes)
+    record.notes = (*trace.notes, *set_aside, *record.notes)
     return record, {str(trace.path): trace.checksum}
+
+
+def _lengths_set_aside(settings: Settings) -> tuple[str, ...]:
+    """The note that a configuration's lengths are not those that run. Raises ConfigError where the command asks for a
+    trace and for lengths at once."""
+    lengths = settings.workload.lengths
+    if lengths is None:
+        return ()
+    if str(settings.tree.position("workload.lengths")).startswith("--set"):
+        raise ConfigError(
+            "a trace brings its own lengths: workload.lengths is not for it",
+            where="--trace",
+            remedy="leave one of the two out",
+        )
+    return (f"the trace's lengths run, not the configuration's ({lengths})",)
 
 
 def serve_in_slots(settings: Settings, system: Any, requests: Requests, workload: str, timeline: bool) -> RunRecord:
