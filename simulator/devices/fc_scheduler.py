@@ -99,8 +99,10 @@ class FcScheduler:
             rows.append((n, pim, gpu, "pim" if n <= self.alpha else "gpu"))
         return Table(("rlp_x_tlp", "fc_pim_us", "fc_gpu_us", "chosen"), rows)
 
-    def in_words(self, unit: str, n: int) -> str:
+    def in_words(self, unit: str, n: int, *, has_prompts: bool = False) -> str:
         """Why the layers run where they do."""
+        if has_prompts:
+            return f"fully-connected layers on {unit}: the step has prompts"
         how = "given" if self.config.alpha is not None else "found by a sweep of both"
         relation = "above" if unit == "gpu" else "not above"
         return f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({how})"

@@ -276,8 +276,13 @@ class Papi:
             bounds={piece.operator: piece.bound for piece in work.pieces if piece.bound is not None},
             metrics={"rlp_x_tlp": n, "fc_intensity_flop_per_byte": estimated_intensity(n, self.model.hidden)},
             breakdown={"commands": named_commands(pool.commands, self.attention_stack.channel)} if pool else {},
-            notes=(self.scheduler.in_words(unit, n),) if self.fc_unit == "dynamic" and n else (),
+            notes=self._notes(unit, n, prompts is not None),
         )
+
+    def _notes(self, unit: str, n: int, has_prompts: bool) -> tuple[str, ...]:
+        if self.fc_unit != "dynamic" or not n:
+            return ()
+        return (self.scheduler.in_words(unit, n, has_prompts=has_prompts),)
 
     def _layer_work(
         self, batch: Batch, decodes: Batch | None, prompts: Batch | None, fc: Pieces,
