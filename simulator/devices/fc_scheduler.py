@@ -101,6 +101,14 @@ class FcScheduler:
 
     def in_words(self, unit: str, n: int) -> str:
         """Why the layers run where they do."""
-        how = "given" if self.config.alpha is not None else "found by a sweep of both"
         relation = "above" if unit == "gpu" else "not above"
-        return f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({how})"
+        return f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({self._how})"
+
+    @property
+    def threshold_in_words(self) -> str:
+        """Alpha, and how it was had."""
+        return f"fully-connected layers go to the GPUs where RLP x TLP is above alpha = {self.alpha:g} ({self._how})"
+
+    @property
+    def _how(self) -> str:
+        return "given" if self.config.alpha is not None else "found by a sweep of both: alpha_sweep.csv"

@@ -73,7 +73,7 @@ def run_trace(settings: Settings, request: TraceRequest, *, timeline: bool = Fal
     workload = settings.workload
     system = settings.system(workload.context_step)
     takes_batches = isinstance(system, BatchesRequests)
-    if workload.lengths is not None:
+    if settings.is_set("workload.lengths") and workload.lengths is not None:  # a file's lengths give way to a trace
         raise ConfigError(
             "a trace brings its own lengths: workload.lengths is not for it",
             where="--trace",

@@ -55,6 +55,10 @@ class Settings:
             return None
         return f"{self.model.name} was trained for contexts of {self.model.max_context:,} positions, not {context:,}"
 
+    def is_set(self, path: str) -> bool:
+        """Whether the value at a path is an override (`--set`), and not what the file says."""
+        return path in self.tree and str(self.tree.position(path)).startswith("--set")
+
     @property
     def speculation(self) -> Speculation:
         """How tokens are guessed and verified, on machines that take batches."""
