@@ -56,8 +56,8 @@ class Settings:
         return f"{self.model.name} was trained for contexts of {self.model.max_context:,} positions, not {context:,}"
 
     def is_set(self, path: str) -> bool:
-        """Whether the value at a path is an override (`--set`), and not what the file says."""
-        return path in self.tree and str(self.tree.position(path)).startswith("--set")
+        """Whether the value at a path is an override of its own (`--set`), and not what a file says."""
+        return path in self.tree and str(self.tree.position(path)) == f"--set {path}"
 
     @property
     def speculation(self) -> Speculation:
