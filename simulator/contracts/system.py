@@ -237,6 +237,16 @@ class HasTables(Protocol):
 
 
 @runtime_checkable
+class HasRemarks(Protocol):
+    """A machine that says in words what holds for all steps of a run, such as a threshold that it found."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes for a run."""
+        ...
+
+
+@runtime_checkable
 class LimitsBatches(Protocol):
     """A machine that says how many sequences its memory holds."""
 

@@ -103,6 +103,14 @@ class FcScheduler:
         """Why the layers run where they do."""
         if has_prompts:
             return f"fully-connected layers on {unit}: the step has prompts"
-        how = "given" if self.config.alpha is not None else "found by a sweep of both"
         relation = "above" if unit == "gpu" else "not above"
-        return f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({how})"
+        return f"fully-connected layers on {unit}: RLP x TLP is {n}, {relation} alpha = {self.alpha:g} ({self._how})"
+
+    @property
+    def threshold_in_words(self) -> str:
+        """Alpha, and how it was had."""
+        return f"fully-connected layers go to the GPUs where RLP x TLP is above alpha = {self.alpha:g} ({self._how})"
+
+    @property
+    def _how(self) -> str:
+        return "given" if self.config.alpha is not None else "found by a sweep of both: alpha_sweep.csv"

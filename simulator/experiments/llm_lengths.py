@@ -25,7 +25,7 @@ def drawn(settings: Settings) -> RequestTrace:
     workload = settings.workload
     assert workload.lengths is not None, "who asks for drawn lengths has seen that the workload names a set"
     for path in ("workload.prompt_tokens", "workload.output_tokens"):
-        if path in settings.tree:
+        if settings.is_set(path):  # lengths that are drawn go over what a file states
             raise ConfigError(
                 f"{path} states a length, and workload.lengths draws them",
                 where=settings.tree.position(path),

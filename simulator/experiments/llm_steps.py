@@ -61,7 +61,10 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
             "power_w": theirs.power_w,
         }
         comparison = {"accounting": other.accounting.name, **values}
-    headline = f"{settings.model.name}, {scope} at context {context:,}: {_cycles(step)}"
+    subject = settings.model.name
+    if isinstance(system, RunsAttention):
+        subject = f"one stack, one layer, {_heads_in_words(settings, system)}"
+    headline = f"{subject}, {scope} at context {context:,}: {_cycles(step)}"
     if scope in ("token", "block"):
         headline += (
             f"; a token takes {step.latency_ps / 1e9:,.3f} ms, {metrics['throughput_tokens_per_s']:,.1f} tokens/s"
@@ -73,11 +76,24 @@ def run_part(settings: Settings, *, timeline: bool = False) -> RunRecord:
     return record
 
 
-def _attention(settings: Settings, system: RunsAttention, context: int) -> StepResult:
-    """One layer's attention on one stack, of as many heads as the workload says or the machine would put there."""
+def _heads(settings: Settings, system: RunsAttention) -> tuple[int, int, int]:
+    """Heads on one stack, as many as the workload says or the machine would put there; their elements, and bytes of
+    an element."""
     workload, model = settings.workload, settings.model
     n_heads = workload.heads_per_stack or system.heads_per_stack(workload.batch)
-    return system.attention(context, n_heads, workload.head_dim or model.head_dim, max(1, model.kv_bits // 8))
+    return n_heads, workload.head_dim or model.head_dim, max(1, model.kv_bits // 8)
+
+
+def _heads_in_words(settings: Settings, system: RunsAttention) -> str:
+    """The heads on one stack."""
+    n_heads, head_dim, n_bytes = _heads(settings, system)
+    unit = "byte" if n_bytes == 1 else "bytes"
+    return f"{n_heads:,} heads of {head_dim} x {n_bytes} {unit}"
+
+
+def _attention(settings: Settings, system: RunsAttention, context: int) -> StepResult:
+    """One layer's attention on one stack."""
+    return system.attention(context, *_heads(settings, system))
 
 
 def run_step(settings: Settings, *, timeline: bool = False) -> RunRecord:

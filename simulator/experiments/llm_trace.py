@@ -94,7 +94,7 @@ def _lengths_set_aside(settings: Settings) -> tuple[str, ...]:
     lengths = settings.workload.lengths
     if lengths is None:
         return ()
-    if str(settings.tree.position("workload.lengths")).startswith("--set"):
+    if settings.is_set("workload.lengths"):
         raise ConfigError(
             "a trace brings its own lengths: workload.lengths is not for it",
             where="--trace",

@@ -55,6 +55,10 @@ class Settings:
             return None
         return f"{self.model.name} was trained for contexts of {self.model.max_context:,} positions, not {context:,}"
 
+    def is_set(self, path: str) -> bool:
+        """Whether the value at a path is an override of its own (`--set`), and not what a file says."""
+        return path in self.tree and str(self.tree.position(path)) == f"--set {path}"
+
     @property
     def speculation(self) -> Speculation:
         """How tokens are guessed and verified, on machines that take batches."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series, Table
+from simulator.contracts.system import HasRemarks
 from simulator.experiments.breakdowns import summary_breakdown
 from simulator.experiments.llm_records import on_machine, system_tables
 from simulator.experiments.settings import Settings
@@ -64,6 +65,8 @@ def serve_in_batches(
     notes = [f"in the longest iteration: {note}" for note in longest.notes]
     if words := settings.speculation.in_words:
         notes.append(words)
+    if isinstance(system, HasRemarks):
+        notes.extend(system.remarks)
     energy: dict[str, Scalar] = {"iterations": float(iterations.energy_pj.sum()) / 1e12, "idle": result.idle_pj / 1e12}
     return RunRecord(
         system=str(settings.tree.get("system.kind")),

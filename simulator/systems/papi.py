@@ -185,6 +185,11 @@ class Papi:
         """The sweep behind alpha: time of a layer's fully-connected work on both units."""
         return {"alpha_sweep": self.scheduler.table()} if self.fc_unit == "dynamic" else {}
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The threshold, and how it was had."""
+        return (self.scheduler.threshold_in_words,) if self.fc_unit == "dynamic" else ()
+
     # --- what an engine asks
 
     @property

@@ -20,6 +20,7 @@ PAGES = (
     "docs/dram.md",
     "docs/dram_pim.md",
     "docs/pim_stack.md",
+    "docs/attacc.md",
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",

@@ -191,3 +191,39 @@ def test_a_long_log_is_left_out(run: Any, monkeypatch: pytest.MonkeyPatch) -> No
     run("--out", "a")
     assert not Path("a/iterations.csv").exists()
     assert "iterations.csv is written for up to 10 iterations" in Path("a/report.html").read_text(encoding="utf-8")
+
+
+def test_lengths_of_a_set_go_over_those_of_the_file(sim, repo_root) -> None:
+    folder = repo_root / "hw_configs"
+    drawn = ("--set", "workload.lengths=dolly_general_qa", "--set", "workload.context_step=128")
+    outcome = sim("run", str(folder / "attacc.yaml"), *drawn, "--set", "workload.batch=2", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    outcome = sim("run", str(folder / "attacc.yaml"), *drawn, "--set", "workload.prompt_tokens=9")
+    assert outcome.code == 2
+    assert "workload.lengths draws them" in outcome.err
+
+
+def test_a_trace_goes_over_lengths_of_the_file(sim, repo_root) -> None:
+    trace = ("--trace", str(repo_root / "traces" / "conversation_2k.csv"), "--requests", "2")
+    sets = ("--set", "workload.context_step=512", "--set", "system.design=a100-attacc")
+    outcome = sim("run", str(repo_root / "hw_configs" / "papi.yaml"), *trace, *sets, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    outcome = sim(
+        "run", str(repo_root / "hw_configs" / "papi.yaml"), *trace, "--set", "workload.lengths=dolly_general_qa"
+    )
+    assert outcome.code == 2
+    assert "a trace brings its own lengths" in outcome.err
+
+
+def test_papi_says_its_threshold(sim, repo_root) -> None:
+    sets = (
+        "--set",
+        "workload.lengths=dolly_general_qa",
+        "--set",
+        "workload.batch=2",
+        "--set",
+        "system.scheduler.alpha=3",
+    )
+    outcome = sim("run", str(repo_root / "hw_configs" / "papi.yaml"), *sets)
+    assert outcome.code == 0
+    assert "above alpha = 3 (given)" in " ".join(outcome.out.split())

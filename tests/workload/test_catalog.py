@@ -144,3 +144,10 @@ def test_any_text_gives_a_model_or_an_error(text: str, at: int, tmp_path_factory
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     path.write_text(SHAPE[:at] + text + SHAPE[at:], encoding="utf-8", errors="surrogatepass")
     assert exit_code_of_loading(path) in (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("GPT-175B", "gpt3-175b"), ("LLAMA-65B", "llama-65b"), ("OPT-66B", "opt-66b")]
+)
+def test_names_of_attaccs_simulator(name: str, model: str) -> None:
+    assert load_model(name).name == model
