@@ -131,7 +131,7 @@ class PimStack:
         """Power against the budget, where it is highest; None where units are not beside banks."""
         self._run = lru_cache(maxsize=_N_KEPT)(self._timed)
         self._busy_ticks = lru_cache(maxsize=_N_KEPT)(self.busy_ticks)
-        self._channels = LinearOnChannels(self.channel, config.n_channels, self.busy_ticks, config.tokens_per_pass)
+        self._channels = LinearOnChannels(self.channel, config.n_channels, self._busy_ticks, config.tokens_per_pass)
         self._linear = lru_cache(maxsize=_N_KEPT)(self._grid_run)
 
     # --- what the stack is

@@ -93,7 +93,7 @@ def test_the_scheduler_logs_what_it_saw(tmp_path: Path, run_json: RunJson) -> No
 
 
 def test_the_estimate_falls_by_the_sequences_that_finished(tmp_path: Path, run_json: RunJson) -> None:
-    """Stage two: RLP of an iteration is that of the one before, less the ends counted in it; batches are not refilled."""
+    """Stage two: RLP of an iteration is that of the one before, less the ends counted in it; nothing is refilled."""
     run_json("papi", {**DRAWN, "workload.requests": 16})
     rows = iterations(tmp_path)
     for before, after in pairwise(rows):
