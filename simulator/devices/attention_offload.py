@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from simulator.contracts.results import Bound, Scalar, StepResult
+from simulator.contracts.system import CapacityMode
 from simulator.contracts.tasks import Task, TaskGraph
 from simulator.core.energy import EnergyLedger
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, MappingError
 from simulator.core.rounding import ceil_div
 from simulator.devices.pim_attention import PimHead
 from simulator.devices.pim_pool import Detail, Heads, PimPool
@@ -83,9 +84,31 @@ def gpu_ledger(operators: Iterable[TileOperator]) -> EnergyLedger:
 
 
 def attention_alone(
-    stack: PimStack, head: PimHead, n_heads: int, head_dim: int, bytes_per_element: int, detail: Detail = "fast"
+    stack: PimStack,
+    head: PimHead,
+    n_heads: int,
+    head_dim: int,
+    bytes_per_element: int,
+    detail: Detail = "fast",
+    *,
+    capacity: CapacityMode = "report",
 ) -> StepResult:
-    """One layer's attention of `n_heads` equal heads on one stack, its power beside the stack's budget."""
+    """One layer's attention of `n_heads` equal heads on one stack, its power beside the stack's budget.
+
+    Keys and values that the stack has no room for are noted, or refused by MappingError where `capacity` is enforced.
+    """
+    missing = 2 * n_heads * head.context * head_dim * bytes_per_element - stack.capacity_bytes
+    overfull = (
+        f"keys and values of {n_heads:,} head{'' if n_heads == 1 else 's'} of {head.context:,} positions overfill a "
+        f"stack by {missing:,} bytes"
+    )
+    if missing > 0 and capacity == "enforce":
+        raise MappingError(
+            overfull,
+            where="workload.context",
+            remedy="use a shorter context or fewer heads (workload.heads_per_stack), or set system.capacity=report",
+            missing_bytes=missing,
+        )
     run = PimPool(stack, 1, head_dim, bytes_per_element, detail).attention([(head, n_heads)])
     bound = Bound(run.bound, run.peak_frac, 1.0, "of the columns")
     planned = schedule(TaskGraph([Task("attention", "pim", round(run.time_ps))]))
@@ -106,4 +129,5 @@ def attention_alone(
         bounds={"attention": bound},
         metrics={"pim_cycles": run.ticks, "power_budget_w": budget_w},
         breakdown={"commands": named_commands(run.commands, stack.channel)},
+        notes=(f"{overfull}; the run goes on as if they fitted (system.capacity: report)",) if missing > 0 else (),
     )

@@ -168,8 +168,11 @@ class Attacc:
 
     def batch_limit(self, context: int) -> int:
         """Sequences of `context` positions that fit; published to the nearest, as AttAcc's own limits overfill the
-        memory by up to 1.2 %."""
-        room, each = self.kv_room, context * self.kv_room.bytes_per_position
+        memory by up to 1.2 %. None where the weights do not."""
+        try:
+            room, each = self.kv_room, context * self.kv_room.bytes_per_position
+        except MappingError:
+            return 0
         if self.config.accounting == "published":
             return round(room.free_bytes / each)
         return room.free_bytes // each
@@ -323,7 +326,10 @@ class Attacc:
 
     def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
         """One layer's attention of `n_heads` key-value heads on one stack."""
-        return attention_alone(self.stack, PimHead(context), n_heads, head_dim, bytes_per_element, self.config.detail)
+        return attention_alone(
+            self.stack, PimHead(context), n_heads, head_dim, bytes_per_element, self.config.detail,
+            capacity=self.capacity,
+        )  # fmt: skip
 
 
 def _check_shares(model: ModelSpec, n_gpus: int) -> None:

@@ -226,8 +226,11 @@ class Papi:
         return KvRoom.of_bytes(self.pool.capacity_bytes, max(1, per_position))
 
     def batch_limit(self, context: int) -> int:
-        """Sequences of `context` positions that fit the attention stacks."""
-        return self.kv_room.free_bytes // (context * self.kv_room.bytes_per_position)
+        """Sequences of `context` positions that fit the attention stacks; none where the weights do not fit theirs."""
+        try:
+            return self.kv_room.free_bytes // (context * self.kv_room.bytes_per_position)
+        except MappingError:
+            return 0
 
     def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
@@ -345,7 +348,9 @@ class Papi:
 
     def attention(self, context: int, n_heads: int, head_dim: int, bytes_per_element: int) -> StepResult:
         """One layer's attention of `n_heads` key-value heads on one stack."""
-        return attention_alone(self.attention_stack, PimHead(context), n_heads, head_dim, bytes_per_element)
+        return attention_alone(
+            self.attention_stack, PimHead(context), n_heads, head_dim, bytes_per_element, capacity=self.capacity
+        )
 
 
 def _named(table: dict[str, Any], name: str, where: str) -> Any:
