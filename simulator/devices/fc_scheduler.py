@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict
 
 from simulator.contracts.results import Table
-from simulator.core.quantities import NonNegativeInt
+from simulator.core.quantities import NonNegativeFloat, NonNegativeInt
 from simulator.devices.attention_offload import is_decode
 from simulator.devices.fc_units import FcUnit
 from simulator.workload.batch import Batch
@@ -33,15 +33,8 @@ class SchedulerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha: float | None = None
+    alpha: NonNegativeFloat | None = None
     switch_ps: NonNegativeInt = 0
-
-    @field_validator("alpha")
-    @classmethod
-    def _is_a_threshold(cls, alpha: float | None) -> float | None:
-        if alpha is not None and not 0 <= alpha < float("inf"):
-            raise ValueError("is no threshold: give zero (always the GPUs) or more, or leave it out to have it found")
-        return alpha
 
 
 def parallelism(batch: Batch) -> int:

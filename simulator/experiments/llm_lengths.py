@@ -36,7 +36,7 @@ def drawn(settings: Settings) -> RequestTrace:
         raise ConfigError(
             "drawn lengths are whole queries: workload.phase and workload.scope are not for them",
             where=settings.tree.position("workload.lengths"),
-            remedy="leave them out (workload.phase=null), or leave out workload.lengths",
+            remedy="leave those out, or set workload.lengths=null for a part or a step of one length",
         )
     return trace
 
