@@ -131,7 +131,7 @@ def tool_step_ms(machine: Attacc, batch: Batch) -> float:
 @pytest.mark.parametrize("coprocessing", [True, False])
 @pytest.mark.parametrize("placement", ["bank", "bg", "buffer"])
 def test_tasks_against_the_closed_form(placement: str, coprocessing: bool, pipeline: bool) -> None:
-    """Without a pipeline the same to 1e-4; with one, tasks that overlap head by head gain up to 2.5 % on the formula."""
+    """Without a pipeline the same to 1e-4; with one, tasks that overlap head by head gain up to 2.5 %."""
     for model in ("gpt3-175b", "llama-65b", "gpt3-66b"):
         for limit in (True, False):
             machine = attacc(
