@@ -237,6 +237,21 @@ class Attacc:
             bounds={piece.operator: piece.bound for piece in work.pieces if piece.bound is not None},
             metrics={"pim_cycles": pool.ticks} if pool else {},
             breakdown={"commands": named_commands(pool.commands, self.stack.channel)} if pool else {},
+            notes=self._notes,
+        )
+
+    @cached_property
+    def _notes(self) -> tuple[str, ...]:
+        """Where the published sums know less of the model than there is."""
+        model, shard = self.model, self.layer.shard
+        if self.config.accounting == "corrected" or (model.n_kv_heads, model.head_dim) == (
+            model.n_heads,
+            shard.head_dim,
+        ):
+            return ()
+        return (
+            f"on the GPUs the published sums count {model.n_heads} key-value heads of {shard.head_dim}, where "
+            f"{model.name} has {model.n_kv_heads} of {model.head_dim} (system.accounting=corrected counts these)",
         )
 
     def _pool_run(self, decodes: Batch) -> PoolRun:

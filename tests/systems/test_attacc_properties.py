@@ -250,3 +250,13 @@ def test_limits_follow_memory() -> None:
     with pytest.raises(MappingError) as caught:
         strict.check_capacity(limit + 1, 2048)
     assert 0 < caught.value.missing_bytes <= 2048 * strict.kv_room.bytes_per_position
+
+
+def test_what_the_published_sums_leave_out_is_said() -> None:
+    batch = Batch.decode(100, 4)
+    assert attacc(SMALL).step(batch).notes == ()
+    (said,) = attacc(GQA).step(batch).notes
+    assert "count 8 key-value heads of 128, where gqa has 2 of 128" in said
+    (said,) = attacc(SMALL.replace(name="broad", head_dim=256)).step(batch).notes
+    assert "8 key-value heads of 128, where broad has 8 of 256" in said
+    assert attacc(GQA, accounting="corrected").step(batch).notes == ()
