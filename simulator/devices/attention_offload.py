@@ -66,7 +66,10 @@ def named_commands(commands: dict[str, int], channel: PimChannel) -> dict[str, S
 
 
 def operator_bound(operator: TileOperator, share: float = 1.0) -> Bound:
-    """What bounds an operator of the processor: its arithmetic, its memory or a link, and by how much of the time."""
+    """What bounds an operator of the processor: its arithmetic, its memory, a link or its start, and by how much of
+    the time."""
+    if operator.bound == "memory" and 2 * operator.start_ps > operator.time_ps:
+        return Bound("launch latency", operator.start_ps / operator.time_ps, 1.0, "of the time")
     roof = {"compute": operator.compute_ps, "memory": operator.memory_ps}.get(operator.bound, operator.time_ps)
     frac = min(1.0, roof / operator.time_ps) if operator.time_ps else 0.0
     return Bound(operator.bound, frac, 1.0, "of the time" if share == 1.0 else "of the time, shared")

@@ -45,6 +45,12 @@ class LinkConfig(_Section):
         """Time of one transfer."""
         return self.latency_ps + n_bytes * 1e3 / (self.n_ports * self.bandwidth_gb_per_s)
 
+    def piece(self, operator: str, resource: str, n_bytes: float) -> Piece:
+        """One transfer as a piece of work, bound by the link for the time that its bytes take."""
+        time_ps = self.time_ps(n_bytes)
+        frac = 1 - self.latency_ps / time_ps if time_ps else 0.0
+        return Piece(operator, resource, time_ps, Bound("link", frac, 1.0, "of the time"))
+
     def energy_pj(self, n_bytes: float) -> float:
         """Energy of one transfer."""
         return n_bytes * 8 * self.pj_per_bit
@@ -98,9 +104,9 @@ class FcOnStacks:
             run = self.weights.linear(n_tokens, n_in, n_out)
             bound = Bound(run.bound, run.peak_frac, 1.0, "of the columns")
             found[name] = (
-                Piece(f"{name}_in", "fc link", link.time_ps(run.input_bytes)),
+                link.piece(f"{name}_in", "fc link", run.input_bytes),
                 Piece(name, "fc pim", run.time_ps, bound),
-                Piece(f"{name}_out", "fc link", link.time_ps(run.output_bytes)),
+                link.piece(f"{name}_out", "fc link", run.output_bytes),
             )
             moved = link.energy_pj(run.input_bytes + run.output_bytes)
             energy = energy + run.energy + EnergyLedger({"fc_link": moved})

@@ -65,6 +65,7 @@ class TileOperator:
     """One operator on one processor: `time_ps` and what bounds it, operations, bytes by level, and energy.
 
     `compute_ps` and `memory_ps` are the two roofs (0 where there is none); `link_bytes` is what crosses a link.
+    `start_ps` is the part of `memory_ps` that goes before the first byte, of kernels that were timed.
     `register_bytes` counts operand accesses in the published accounting, whatever their bytes.
     """
 
@@ -81,6 +82,7 @@ class TileOperator:
     register_bytes: float
     link_bytes: float
     energy: TileEnergy
+    start_ps: float = 0.0
 
 
 def summed_energy(operators: Iterable[TileOperator]) -> TileEnergy:
@@ -219,7 +221,7 @@ class TileGpu:
         compute_ps = flops / (self._flops_per_ps * share)
         slower = self.rules.fit_bandwidth_gb_per_s / self.processor.bandwidth_gb_per_s
         memory_ps = fit.start_ps + fit.ps_per_byte * slower * moved
-        return self._bounded(name, kind, flops, (moved,) * 4, compute_ps, memory_ps)
+        return self._bounded(name, kind, flops, (moved,) * 4, compute_ps, memory_ps, fit.start_ps)
 
     def _bounded(
         self,
@@ -229,6 +231,7 @@ class TileGpu:
         traffic: tuple[float, float, float, float],
         compute_ps: float,
         memory_ps: float,
+        start_ps: float = 0.0,
     ) -> TileOperator:
         dram_pj, l2_pj, l1_pj, reg_pj = (moved * pj for moved, pj in zip(traffic, self._level_pj, strict=True))
         energy = TileEnergy(dram_pj, l2_pj, l1_pj, reg_pj, flops / 2 * self._mac_pj)
@@ -244,6 +247,7 @@ class TileGpu:
             *traffic,
             0.0,
             energy,
+            start_ps,
         )
 
     def _sent(self, name: str, kind: OperatorKind, time_ps: float, sent: float) -> TileOperator:

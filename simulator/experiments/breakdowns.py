@@ -14,7 +14,8 @@ _RESOURCES = {"pim": "PIM", "pnm": "PNM", "cxl": "CXL", "host": "host"}
 class MeanBreakdown:
     """Means over weighted steps: maps by name with unit, the operators as a table, and the step that took longest.
 
-    The bound of an operator is that of the step in which, over all its repeats, it spends the most time.
+    The bound of an operator is the constraint that it spends the most time under, in figures of the step that has, over
+    all its repeats, most of that time.
     """
 
     breakdown: dict[str, dict[str, Scalar]]
@@ -53,17 +54,24 @@ def summary_breakdown(
     by_resource: dict[str, float] = {}
     by_operator: dict[str, float] = {}
     by_component: dict[str, float] = {}
-    bounds: dict[str, Bound] = {}
-    most_ps: dict[str, float] = {}
+    shown: dict[tuple[str, str], Bound] = {}
+    most_ps: dict[tuple[str, str], float] = {}
+    bound_ps: dict[tuple[str, str], float] = {}
     for step, factor in weighted:
         time_share, energy_share = factor / per_time / 1e9, factor / per_energy / 1e9
         energy = step.energy.dynamic_pj if dynamic_only else step.energy.by_component()
         _add(by_resource, ((_RESOURCES.get(name, name), ps) for name, ps in step.resource_ps.items()), time_share)
         _add(by_operator, ((name, ps) for name, ps in step.operator_ps.items() if ps), time_share)
         for name, ps in step.operator_ps.items():
-            if ps * factor > most_ps.get(name, 0.0) and name in step.bounds:
-                bounds[name], most_ps[name] = step.bounds[name], ps * factor
+            if ps and name in step.bounds:
+                key = (name, step.bounds[name].constraint)
+                bound_ps[key] = bound_ps.get(key, 0.0) + ps * factor
+                if ps * factor > most_ps.get(key, 0.0):
+                    shown[key], most_ps[key] = step.bounds[name], ps * factor
         _add(by_component, energy.items(), energy_share)
+    # Least first, so that of an operator's constraints the one with most time stays.
+    bounds = {name: shown[name, constraint] for name, constraint in sorted(bound_ps, key=bound_ps.__getitem__)}
+    bounds = {name: bounds[name] for name in by_operator if name in bounds}
     breakdown: dict[str, dict[str, Scalar]] = {
         f"{prefix}time_by_resource_ms": dict(by_resource),
         f"{prefix}time_by_operator_ms": dict(by_operator),

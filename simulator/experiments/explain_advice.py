@@ -31,6 +31,20 @@ ADVICE: Mapping[str, Advice] = {
         "more channels or devices for the operator, a shorter column pitch, or fewer bits an operand",
         ("n_ccd", "n_devices", "n_channels"),
     ),
+    "products": Advice(
+        "units beside the memory multiply column after column",
+        "more or faster units, products closer together (power_limit), more stacks, or fewer bits",
+        ("unit_clock", "units_per_place", "n_fc_stacks", "n_attention_stacks", "stacks_per_gpu"),
+    ),
+    "rows": Advice(
+        "rows are opened and closed",
+        "more columns of each open row, or a shorter activation and precharge",
+    ),
+    "refresh": Advice("the channel refreshes", "a shorter refresh, or a rarer one"),
+    "moves": Advice(
+        "inputs, scores and sums move between units and buffer die",
+        "fewer tokens at a time, larger blocks, or a faster way to the buffer die",
+    ),
     "row": Advice(
         "rows are opened and closed",
         "more work for each open row, or a shorter activation and precharge",

@@ -294,7 +294,8 @@ class Attacc:
         if not (self.config.ff_coprocessing and operator.kind == "fc" and operator.name.startswith("ffn_")):
             return (self._piece(operator),)
         share = self._gpu_share(operator, n_tokens)
-        beside = Piece(f"{operator.name}_pim", "pim", operator.time_ps * share)
+        at_peak = Bound("products", 1.0, 1.0, "of the columns")
+        beside = Piece(f"{operator.name}_pim", "pim", operator.time_ps * share, at_peak)
         return (self._piece(operator, share=share), beside)
 
     def _gpu_share(self, operator: TileOperator, n_tokens: int) -> float:

@@ -317,8 +317,8 @@ class Papi:
         energy = energy + EnergyLedger({"attention_link": link.energy_pj(sent + back)})
         attention = Piece("attention", "pim", pool.time_ps, Bound(pool.bound, pool.peak_frac, 1.0, "of the columns"))
         middle = (
-            Piece("link_in", "attention link", link.time_ps(sent)), attention,
-            Piece("link_out", "attention link", link.time_ps(back)),
+            link.piece("link_in", "attention link", sent), attention,
+            link.piece("link_out", "attention link", back),
         )  # fmt: skip
         chain = AttentionChain(fc["qkv"], middle, fc["projection"])
         return LayerWork(chain, tuple((piece,) for piece in side), stages), energy

@@ -137,3 +137,11 @@ def test_a_model_of_few_key_value_heads_has_a_narrower_projection() -> None:
         FcOnStacks(on_stacks().weights, LINK, one).pieces(1)[0]["qkv"][1].time_ps for one in (spec, wide)
     )
     assert narrow_run < wide_run
+
+
+def test_a_transfer_is_bound_by_its_link_for_the_time_of_its_bytes() -> None:
+    link = LinkConfig(n_ports=2, bandwidth_gb_per_s=100, latency_ps=1_000_000, pj_per_bit=1)
+    piece = link.piece("qkv_in", "fc link", 600_000)
+    assert piece.time_ps == 4_000_000
+    assert piece.bound is not None
+    assert (piece.bound.constraint, piece.bound.achieved) == ("link", 0.75)

@@ -21,6 +21,7 @@ PAGES = (
     "docs/dram_pim.md",
     "docs/pim_stack.md",
     "docs/attacc.md",
+    "docs/papi.md",
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",

@@ -368,7 +368,8 @@ def test_a_path_that_is_not_the_latency_is_a_fault() -> None:
 
 
 def test_knobs_exist_in_a_shipped_configuration() -> None:
-    trees = [load_settings(config).tree.at("system") for config in (CONFIG, "hw_configs/gpu_h200.yaml")]
+    configs = (CONFIG, "hw_configs/gpu_h200.yaml", "hw_configs/papi.yaml")
+    trees = [load_settings(config).tree.at("system") for config in configs]
     for constraint, advice in ADVICE.items():
         if advice.knobs:
             assert any(knob_paths(tree, advice.knobs) for tree in trees), constraint
