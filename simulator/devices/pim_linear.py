@@ -236,6 +236,7 @@ class LinearOnChannels:
         self.tokens_per_pass = tokens_per_pass
         self.run = lru_cache(maxsize=_N_KEPT)(self._run)
         self.best_grid = lru_cache(maxsize=_N_KEPT)(self._best_grid)
+        self._bounds_of = lru_cache(maxsize=_N_KEPT)(self._bounds)
 
     def ticks(self, shape: LinearShape, grid: tuple[int, int]) -> int:
         """What the channel with most of the block takes."""
@@ -274,6 +275,9 @@ class LinearOnChannels:
     def bounds(self, shape: LinearShape, grid: tuple[int, int] | None = None) -> list[tuple[int, tuple[int, int]]]:
         """Grids in which the block has room, and ticks that it takes no less than, the least first. Raises MappingError
         where it has room in none."""
+        return self._bounds_of(shape, grid)
+
+    def _bounds(self, shape: LinearShape, grid: tuple[int, int] | None) -> list[tuple[int, tuple[int, int]]]:
         found, n_missing = [], []
         for candidate in grids(self.n_channels) if grid is None else [grid]:
             largest = LinearCommands.of(self.channel, max(self.shares(shape, candidate)))

@@ -10,7 +10,7 @@ Not modelled: writing keys and values, embedding and output head, power while no
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -116,8 +116,16 @@ class Papi:
         stacks: dict[str, PimStack.Config]
         designs: dict[str, Design]
 
-    def __init__(self, config: Config, model: ModelSpec, context_step: int = 1) -> None:
+    def __init__(
+        self,
+        config: Config,
+        model: ModelSpec,
+        context_step: int = 1,
+        make_stack: Callable[[PimStack.Config], PimStack] = PimStack,
+    ) -> None:
+        """`make_stack` may hand out a stack that another machine has too, with what it has computed already."""
         self.config, self.model, self.context_step = config, model, context_step
+        self._make_stack = make_stack
         self.accounting = PapiAccounting(config.accounting)
         self.design = _named(config.designs, config.design, "system.design")
         self.n_bytes = max(1, model.kv_bits // 8)
@@ -160,7 +168,7 @@ class Papi:
 
     def _stack(self, name: str) -> PimStack:
         part = _named(self.config.stacks, name, "system.designs")
-        return PimStack(part.model_copy(update={"accounting": self.config.accounting}))
+        return self._make_stack(part.model_copy(update={"accounting": self.config.accounting}))
 
     # --- the scheduler
 
