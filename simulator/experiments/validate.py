@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from simulator.contracts.results import Table
+from simulator.experiments.validate_attacc import attacc_points
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_gpu import gpu_claims
 from simulator.experiments.validate_papi import papi_points
-from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, Claim, Group, Point, Row, rows_of
+from simulator.experiments.validate_records import (
+    FAIL,
+    MISSED,
+    NOT_CHECKED,
+    AnyPoint,
+    Band,
+    Claim,
+    Group,
+    Point,
+    Row,
+    rows_of,
+)
 from simulator.experiments.validate_replays import replay_points
 from simulator.experiments.validate_runs import Runs
 from simulator.experiments.validate_targets import (
@@ -23,6 +35,9 @@ from simulator.experiments.validate_targets import (
 )
 from simulator.report.wording import take_apart
 
+_POINTS: dict[str, Callable[[Path], Iterator[AnyPoint]]] = {
+    "attacc": attacc_points, "papi": papi_points, "replays": replay_points,
+}  # fmt: skip
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
 
 
@@ -36,15 +51,15 @@ def validate(names: Sequence[str] = (), profiles: Path | None = None) -> list[Ro
     for name in chosen:
         check_name(name)
     kinds = {name: kind_of(path_of(name)) for name in chosen}
-    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] not in ("replays", "gpu", "papi"))
+    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] in ("", "figures"))
     loaded = {machine: load_targets(machine) for machine in machines}
     runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
 
-    def points(name: str) -> Iterator[Point | Claim]:
+    def points(name: str) -> Iterator[AnyPoint]:
         if kinds[name] == "gpu":
             return gpu_claims(path_of(name), profiles)
-        if kinds[name] in ("replays", "papi"):
-            return (replay_points if kinds[name] == "replays" else papi_points)(path_of(name))
+        if kinds[name] in _POINTS:
+            return _POINTS[kinds[name]](path_of(name))
         return _named_points(name, loaded[machine_of(name)], runs[machine_of(name)])
 
     return [row for name in chosen for row in rows_of(points(name))]
@@ -82,7 +97,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def _needs_words(row: Row) -> bool:
     """Whether a reader of the table must know the note of its row: a claim's names its worst rows, for when it
     fails."""
-    return isinstance(row.worst, Point) or row.verdict in (FAIL, MISSED)
+    return isinstance(row.worst, Point | Band) or row.verdict in (FAIL, MISSED)
 
 
 def _named_points(name: str, targets: Targets, runs: Runs) -> Iterator[Point]:
@@ -166,6 +181,8 @@ def _label(targets: Targets, name: str) -> str:
 def _columns(row: Row) -> tuple[str, ...]:
     if isinstance(row.worst, Claim):
         return ("claim", "rows", "at most", "ours", "verdict")
+    if isinstance(row.worst, Band):
+        return ("target", "published", "ours", "one at a time", "all at once", "most by", "verdict")
     return ("target", "published", "ours", "error", "tolerance", "verdict")
 
 
@@ -174,6 +191,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     if isinstance(worst, Claim):
         at_most, ours = ("-" if one is None else f"{one:.3g} {worst.unit}" for one in (worst.limit, worst.ours))
         return row.name, worst.rows, at_most, ours, row.verdict
+    if isinstance(worst, Band):
+        ends = (
+            f"{low:.{worst.n_decimals}f} to {high:.{worst.n_decimals}f}" for low, high in (worst.singly, worst.together)
+        )
+        numbers = (f"{number:.{worst.n_decimals}f}" for number in (worst.target, worst.ours))
+        return row.name, *numbers, *ends, worst.most, row.verdict
     error = "-" if not worst.target else _percent(worst.error / abs(worst.target), signed=True)
     tolerance = _percent(worst.tolerance / abs(worst.target)) if worst.tolerance and worst.target else "equal"
     if n_points == 1:

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from simulator.core.binding import bind
 from simulator.core.config import load_part
+from simulator.experiments.validate_papi_band import BandTargets, band_rows
+from simulator.experiments.validate_papi_micro import MicroTargets, micro_points
 from simulator.experiments.validate_papi_power import PowerTargets, power_points
-from simulator.experiments.validate_records import Point
+from simulator.experiments.validate_records import AnyPoint
 from simulator.experiments.validate_targets import FOLDER
 
 
@@ -22,6 +24,8 @@ class PapiTargets(BaseModel):
 
     kind: Literal["papi"]
     power: PowerTargets
+    micro: MicroTargets
+    band: BandTargets
 
 
 def load_papi_targets(path: Path = FOLDER / "papi.yaml") -> PapiTargets:
@@ -29,6 +33,9 @@ def load_papi_targets(path: Path = FOLDER / "papi.yaml") -> PapiTargets:
     return bind(load_part(path), PapiTargets, ignore=())
 
 
-def papi_points(path: Path) -> Iterator[Point]:
+def papi_points(path: Path) -> Iterator[AnyPoint]:
     """Every number of a file of targets beside ours."""
-    yield from power_points(load_papi_targets(path).power)
+    targets = load_papi_targets(path)
+    yield from power_points(targets.power)
+    yield from micro_points(targets.micro)
+    yield from band_rows(targets.band)

@@ -28,7 +28,8 @@ class Group:
 class Point:
     """One number of a source beside ours: `tolerance` is absolute, 0 where equality is asked; `n_decimals` are shown.
 
-    `contradicts` says why no faithful model can meet the number; such a point is shown and not counted.
+    `contradicts` says why no faithful model can meet the number; such a point is shown and not counted. Where it is
+    missed for a reason that is `known`, `known_tolerance` is how far: beyond it the point fails.
     """
 
     group: Group
@@ -39,6 +40,8 @@ class Point:
     tolerance: float = 0.0
     n_decimals: int = 0
     contradicts: str = ""
+    known: str = ""
+    known_tolerance: float = 0.0
 
     @classmethod
     def printed(
@@ -60,7 +63,9 @@ class Point:
         """Whether ours is within the tolerance of the target."""
         if self.contradicts:
             return REPORTED
-        return PASS if abs(self.error) <= self.tolerance + abs(self.target) * _ROUNDING * bool(self.tolerance) else FAIL
+        if abs(self.error) <= self.tolerance + abs(self.target) * _ROUNDING * bool(self.tolerance):
+            return PASS
+        return MISSED if self.known and abs(self.error) <= self.known_tolerance else FAIL
 
     @property
     def severity(self) -> tuple[bool, float, float]:
@@ -82,8 +87,8 @@ class Point:
 
     @property
     def note(self) -> str:
-        """Why no faithful model can meet the number, if so."""
-        return self.contradicts
+        """Why no faithful model can meet the number, or why ours does not, if so."""
+        return self.contradicts or (self.known if self.verdict == MISSED else "")
 
     def as_row_object(self) -> dict[str, Any]:
         """The point as a row that it is the worst of has it in JSON."""
@@ -152,14 +157,71 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table: one point or claim, or all of a case, told by the worst of them."""
+class Band:
+    """A published number beside ours, and between what ours becomes with parameters that the source leaves open.
 
-    name: str
-    points: tuple[Point | Claim, ...]
+    `singly` are the least and the most with one of them changed at a time, `together` with all of them changed so that
+    ours falls, or rises. The number is met where `together` covers it. `most` says which parameter changes ours most;
+    `why` is the reason for a number that is not covered, which is then missed and does not fail.
+    """
+
+    group: Group
+    case: str
+    quantity: str
+    target: float
+    ours: float
+    singly: tuple[float, float]
+    together: tuple[float, float]
+    n_decimals: int = 0
+    most: str = ""
+    why: str = ""
 
     @property
-    def worst(self) -> Point | Claim:
+    def verdict(self) -> str:
+        """Whether the band covers the number."""
+        ends = (*self.singly, *self.together)
+        covered = round(min(ends), self.n_decimals) <= self.target <= round(max(ends), self.n_decimals)
+        return PASS if covered else MISSED if self.why else FAIL
+
+    @property
+    def severity(self) -> tuple[bool, float, float]:
+        """What orders bands from best to worst: failure, then the error relative to the number."""
+        return self.verdict == FAIL, 0.0, abs(self.ours / self.target - 1)
+
+    @property
+    def note(self) -> str:
+        """Why the number is not covered, if so."""
+        return self.why if self.verdict != PASS else ""
+
+    def as_object(self) -> dict[str, Any]:
+        """The band as JSON has it."""
+        return {"case": self.case, "quantity": self.quantity, **self.as_row_object(), "verdict": self.verdict}
+
+    def as_row_object(self) -> dict[str, Any]:
+        """The band as a row that it is the worst of has it in JSON."""
+        return {
+            "target": self.target,
+            "ours": self.ours,
+            "error": self.ours - self.target,
+            "error_frac": self.ours / self.target - 1,
+            "one_at_a_time": list(self.singly),
+            "all_at_once": list(self.together),
+            "most_by": self.most,
+        }
+
+
+AnyPoint = Point | Claim | Band
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table: one point, claim or band, or all of a case, told by the worst of them."""
+
+    name: str
+    points: tuple[AnyPoint, ...]
+
+    @property
+    def worst(self) -> AnyPoint:
         """The point that is furthest off, in tolerances."""
         return max(self.points, key=lambda point: point.severity)
 
@@ -194,9 +256,9 @@ class Row:
         return row if len(self.points) == 1 else {**row, "points": [point.as_object() for point in self.points]}
 
 
-def rows_of(points: Iterable[Point | Claim]) -> list[Row]:
+def rows_of(points: Iterable[AnyPoint]) -> list[Row]:
     """Points as rows, in their order: a row per case of a folded group, per point of another."""
-    rows: dict[tuple[str, str], list[Point | Claim]] = {}
+    rows: dict[tuple[str, str], list[AnyPoint]] = {}
     for point in points:
         name = point.case if point.group.folded else f"{point.case}: {point.quantity}"
         rows.setdefault((point.group.name, name), []).append(point)

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.contracts.results import RunRecord
 from simulator.devices.aim_device import AimDevice
+from simulator.experiments.llm_batched import BatchedQuery, batched_query
 from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.settings import Settings, load_settings
 from simulator.experiments.validate_targets import Targets
@@ -17,14 +18,19 @@ from simulator.workload.model import ModelSpec
 
 _DRAM = "parts/gddr6_aim.yaml"
 _WORKLOAD = "workload."
+_OF_THE_MODEL = ("workload.model", "workload.overrides", "workload.bytes_per_element")
 
 
 class ConfiguredRuns:
-    """Records of configurations of `hw_configs` with overrides; a run asked for twice is made once."""
+    """Records of configurations of `hw_configs` with overrides; a run asked for twice is made once, and a machine that
+    several workloads run on is built once."""
 
     def __init__(self) -> None:
         self._folder = data_directory("hw_configs")
         self._records: dict[str, RunRecord] = {}
+        self._settings: dict[str, Settings] = {}
+        self._systems: dict[str, Any] = {}
+        self._queries: dict[str, BatchedQuery] = {}
 
     def record(self, config: str, sets: Mapping[str, Any]) -> RunRecord:
         """The record of one run."""
@@ -32,6 +38,28 @@ class ConfiguredRuns:
         if key not in self._records:
             self._records[key] = run_llm(load_settings(self._folder / config, sets))
         return self._records[key]
+
+    def settings(self, config: str, sets: Mapping[str, Any]) -> Settings:
+        """The configuration of a run."""
+        key = config + str(sorted(sets.items()))
+        if key not in self._settings:
+            self._settings[key] = load_settings(self._folder / config, sets)
+        return self._settings[key]
+
+    def system(self, config: str, sets: Mapping[str, Any], context_step: int = 1) -> Any:
+        """The machine of a run, whatever its workload but for the model."""
+        own = {path: value for path, value in sets.items() if path.startswith(("system.", *_OF_THE_MODEL))}
+        key = f"{config}{context_step}{sorted(own.items())}"
+        if key not in self._systems:
+            self._systems[key] = self.settings(config, sets).system(context_step)
+        return self._systems[key]
+
+    def query(self, config: str, sets: Mapping[str, Any]) -> BatchedQuery:
+        """The steps of a run's equal queries, on a machine that takes batches."""
+        key = config + str(sorted(sets.items()))
+        if key not in self._queries:
+            self._queries[key] = batched_query(self.settings(config, sets), self.system(config, sets))
+        return self._queries[key]
 
 
 class Runs:
