@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from simulator.experiments.drawn_batches import Drawn
 from simulator.experiments.validate_records import FAIL, REPORTED, Group, Number, Point
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Panel:
     `scatter` takes each value's x from the panel `x_from`, which may be `hidden`, and `curves` do so without naming
     their points; `parity` draws ours over what was measured, `achieved` both over x; a `table` has a row per series and
     a column per position.
-    `reference` is a line to compare with, such as 1 for ratios.
+    `reference` is a line to compare with, such as 1 for ratios. Many bars, and lines
+    that touch, are better not `labelled` with their values. `breadth` is the panel's beside others, where given.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Panel:
     log_x: bool = False
     reference: float | None = None
     x_from: str = ""
+    labelled: bool = True
+    breadth: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,28 @@ class Replay:
     trace: str = "synthetic"
 
 
-AnyRun = Run | ConfiguredRun | Replay
+@dataclass(frozen=True, slots=True)
+class DrawnRun:
+    """A batch of drawn requests, run to its end on a design of PAPI's comparison."""
+
+    design: str
+    drawn: Drawn
+    config: str = "papi.yaml"
+
+    @property
+    def sets(self) -> dict[str, Any]:
+        """The overrides that make the run."""
+        drawn = self.drawn
+        return {
+            "system.design": self.design,
+            "workload.model": drawn.model,
+            "workload.lengths": drawn.lengths,
+            "workload.batch": drawn.batch,
+            "serving.speculation_length": drawn.speculation,
+        }
+
+
+AnyRun = Run | ConfiguredRun | DrawnRun | Replay
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Measured, Panel, Value
@@ -67,7 +68,9 @@ def short(value: float) -> str:
 
 
 def _breadth(panel: Panel, values: list[Value]) -> float:
-    """How wide a panel is beside others: by its bars, if it has any."""
+    """How wide a panel is beside others: as it says, or by its bars, if it has any."""
+    if panel.breadth:
+        return panel.breadth
     if panel.kind in ("parity", "curves", "achieved"):
         return _PLOT_BREADTH
     n_bars = len(positions(values)) * (len(series_names(values)) ** 0.7 if panel.kind == "bars" else 1)
@@ -86,8 +89,10 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
         draw_points[panel.kind](axes, values, abscissae)
     else:
         draw_values: dict[str, Callable[[Axes, list[Value]], None]] = {
-            "bars": _bars, "stacked": _stacked, "lines": _lines,
-        }  # fmt: skip
+            "bars": partial(_bars, labelled=panel.labelled),
+            "stacked": _stacked,
+            "lines": partial(_lines, labelled=panel.labelled),
+        }
         draw_values[panel.kind](axes, values)
     if panel.reference is not None:
         along = axes.axvline if panel.kind == "rows" else axes.axhline
@@ -113,8 +118,8 @@ def _scale(axis: Any, set_logarithmic: Callable[..., Any] | None) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 
 
-def _bars(axes: Axes, values: list[Value]) -> None:
-    """Bars of series beside each other at each position, ours labelled, published numbers as diamonds."""
+def _bars(axes: Axes, values: list[Value], *, labelled: bool) -> None:
+    """Bars of series beside each other at each position, ours labelled or not, published numbers as diamonds."""
     names, places = series_names(values), positions(values)
     width = _BAR_GROUP / len(names)
     small = len(names) > 2 or len(places) > 5
@@ -123,7 +128,7 @@ def _bars(axes: Axes, values: list[Value]) -> None:
         xs = [places.index(value.at) + (index - (len(names) - 1) / 2) * width for value in own]
         colours = [_bar_colour(value, index, len(names)) for value in own]
         bars = axes.bar(xs, [value.ours for value in own], width * 0.92, color=colours)
-        labels = [short(value.ours) for value in own]
+        labels = [short(value.ours) if labelled else "" for value in own]
         axes.bar_label(bars, labels, padding=3.5, fontsize=_LABEL_POINTS - small, color=INK)
         _mark_published(axes, xs, own)
     crowded = len(places) > 5
@@ -176,13 +181,13 @@ def _pile(
         bottom += height
 
 
-def _lines(axes: Axes, values: list[Value]) -> None:
-    """A line per series over the positions; published numbers as diamonds."""
+def _lines(axes: Axes, values: list[Value], *, labelled: bool) -> None:
+    """A line per series over the positions, labelled or not; published numbers as diamonds."""
     places = positions(values)
     for index, name in enumerate(series_names(values)):
         own = [value for value in values if value.series == name]
         xs = [float(places.index(value.at)) for value in own]
-        _line(axes, xs, own, index, [short(value.ours) for value in own])
+        _line(axes, xs, own, index, [short(value.ours) if labelled else "" for value in own])
         _mark_published(axes, xs, own)
     axes.set_xticks(range(len(places)), places)
     axes.margins(x=0.08, y=0.12)

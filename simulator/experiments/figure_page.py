@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.experiments.figure_data import AnyRun, ConfiguredRun, Measured, Replay, Value
+from simulator.experiments.figure_data import AnyRun, ConfiguredRun, DrawnRun, Measured, Replay, Value
 from simulator.experiments.figure_html import render
 from simulator.experiments.figure_table_drawing import error_text, ours_text, published_text
 from simulator.experiments.validate_records import FAIL
@@ -82,7 +82,7 @@ def command_of(run: AnyRun, models: Mapping[str, Mapping[str, object]]) -> str:
     if isinstance(run, Replay):
         words = ["sim", "replay", f"hw_configs/{run.part}", run.trace, *_set_options(run.sets)]
         return shlex.join([*words, "--seed", str(run.seed)])
-    if isinstance(run, ConfiguredRun):
+    if isinstance(run, ConfiguredRun | DrawnRun):
         return shlex.join(["sim", "run", f"hw_configs/{run.config}", *_set_options(run.sets)])
     sets = {**models[run.model], "workload.scope": run.scope, **run.sets}
     return shlex.join(["sim", "run", _CONFIG, *_set_options(sets)])

@@ -12,8 +12,11 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.errors import ModelFault
 from simulator.devices.cost import HOURS_PER_YEAR, Cost
-from simulator.experiments.figure_data import ConfiguredRun, Replay, Run, Value, printed
+from simulator.experiments.drawn_batches import DrawnTimes
+from simulator.experiments.figure_data import ConfiguredRun, DrawnRun, Replay, Run, Value, printed
 from simulator.experiments.figure_targets import Gpu, load_baseline
+from simulator.experiments.llm_batched import BatchedQuery
+from simulator.experiments.papi_designs import PapiDesigns
 from simulator.experiments.validate_records import Number
 from simulator.experiments.validate_runs import ConfiguredRuns, Runs
 from simulator.experiments.validate_targets import RunCase, RunGroup, Targets, load_targets
@@ -22,6 +25,8 @@ from simulator.workload.catalog import data_directory
 MODELS = ("7B", "13B", "70B")
 PHASES = ("prefill", "decode", "end to end")
 GEOMEAN = "geomean"
+DRAWN_CONTEXT_STEP, DRAWN_SAMPLES = 64, 16
+"""How coarsely batches of drawn requests are computed: contexts so far apart, so many of a batch's passes."""
 
 
 class Study:
@@ -31,6 +36,7 @@ class Study:
         self.targets = load_targets("cent") if targets is None else targets
         self.runs = Runs(self.targets) if runs is None else runs
         self._configured = ConfiguredRuns()
+        self._designs: dict[str, PapiDesigns] = {}
 
     @cached_property
     def gpu(self) -> Gpu:
@@ -47,6 +53,20 @@ class Study:
         if isinstance(run, ConfiguredRun):
             return self._configured.record(run.config, run.sets)
         return self.runs.record(run.model, run.scope, run.sets)
+
+    def query(self, run: ConfiguredRun) -> BatchedQuery:
+        """The steps of a run's equal queries, on a machine that takes batches."""
+        return self._configured.query(run.config, run.sets)
+
+    def drawn(self, run: DrawnRun) -> DrawnTimes:
+        """What a batch of drawn requests takes on a design of PAPI's comparison."""
+        if run.config not in self._designs:
+            self._designs[run.config] = PapiDesigns(run.config, DRAWN_CONTEXT_STEP, DRAWN_SAMPLES)
+        return self._designs[run.config].times(run.design, run.drawn)
+
+    def system(self, run: ConfiguredRun) -> Any:
+        """The machine of a run; what it does is the figure's business."""
+        return self._configured.system(run.config, run.sets)
 
     def part(self, replay: Replay) -> Any:
         """The device of a replay's part, with its overrides; what it replays is the figure's business."""
