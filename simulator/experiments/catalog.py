@@ -80,7 +80,7 @@ def lengths() -> Table:
         found = load_lengths(name)
         columns = (found.prompt_tokens.known.mean, found.output_tokens.known.mean)
         rows.append((name, found.n_records, *columns, _comment(found.path)))
-    return Table(("lengths", "records", "mean prompt tokens", "mean output tokens", "holds"), rows)
+    return Table(("lengths", "records", "tokens in", "tokens out", "holds"), rows)
 
 
 def trace_formats() -> Table:
