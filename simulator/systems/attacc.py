@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.core.errors import MappingError
@@ -179,22 +180,18 @@ class Attacc:
 
     def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
-        try:
-            missing = self.kv_room.missing_bytes(n_sequences, min(context, self.model.sliding_window or context))
-        except MappingError as error:
-            if self.capacity == "enforce":
-                raise
-            return f"{error.message}; the run goes on as if they fitted (system.capacity: report)"
-        if not missing:
-            return None
-        text = (
-            f"{n_sequences:,} sequence{'' if n_sequences == 1 else 's'} of {context:,} positions overfill the memory "
-            f"of {self.machine} by {missing:,} bytes; {self.batch_limit(context):,} fit"
+        kept = min(context, self.model.sliding_window or context)
+        who = sequences_in_words(n_sequences, kept)
+        return capacity_note(
+            lambda: self.kv_room,
+            self.capacity,
+            n_sequences,
+            kept,
+            lambda missing: (
+                f"{who} overfill the memory of {self.machine} by {missing:,} bytes; {self.batch_limit(kept):,} fit"
+            ),
+            "use a smaller batch or context, more GPUs or stacks, or set system.capacity=report",
         )
-        if self.capacity == "enforce":
-            remedy = "use a smaller batch or context, more GPUs or stacks, or set system.capacity=report"
-            raise MappingError(text, where="workload.batch", remedy=remedy, missing_bytes=missing)
-        return text + "; the run goes on as if they fitted (system.capacity: report)"
 
     def step_key(self, batch: Batch) -> Hashable:
         """Batches of the same sequences, in any order, cost the same; contexts are rounded up to `context_step`."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.core.energy import BackgroundPower, EnergyLedger
@@ -151,23 +152,15 @@ class Gpu:
     def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
         kept = min(context, self.model.sliding_window or context)
-        goes_on = "; the run goes on as if they fitted (system.capacity: report)"
-        try:
-            missing = self.kv_room.missing_bytes(n_sequences, kept)
-        except MappingError as error:
-            if self.capacity == "enforce":
-                raise
-            return error.message + goes_on
-        if not missing:
-            return None
-        text = (
-            f"{n_sequences:,} sequence{'' if n_sequences == 1 else 's'} of {kept:,} positions overfill the memory of "
-            f"{self.machine} by {missing:,} bytes a GPU"
+        who = sequences_in_words(n_sequences, kept)
+        return capacity_note(
+            lambda: self.kv_room,
+            self.capacity,
+            n_sequences,
+            kept,
+            lambda missing: f"{who} overfill the memory of {self.machine} by {missing:,} bytes a GPU",
+            "use a smaller batch or context, more GPUs, or set system.capacity=report",
         )
-        if self.capacity == "enforce":
-            remedy = "use a smaller batch or context, more GPUs, or set system.capacity=report"
-            raise MappingError(text, where="workload.batch", remedy=remedy, missing_bytes=missing)
-        return text + goes_on
 
     def step_key(self, batch: Batch) -> Hashable:
         """Decodes cost what their number and the sum of their contexts say (with `fa2` the longest, too); their mean

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, StepResult, Table
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.core.energy import EnergyLedger
@@ -242,23 +243,19 @@ class Papi:
 
     def check_capacity(self, n_sequences: int, context: int) -> str | None:
         """A note on missing bytes where capacity is only reported; MappingError where it is enforced."""
-        goes_on = "; the run goes on as if they fitted (system.capacity: report)"
-        try:
-            missing = self.kv_room.missing_bytes(n_sequences, min(context, self.model.sliding_window or context))
-        except MappingError as error:
-            if self.capacity == "enforce":
-                raise
-            return error.message + goes_on
-        if not missing:
-            return None
-        text = (
-            f"{n_sequences:,} sequences of {context:,} positions overfill the attention stacks of {self.machine} by "
-            f"{missing:,} bytes; {self.batch_limit(context):,} fit"
+        kept = min(context, self.model.sliding_window or context)
+        who = sequences_in_words(n_sequences, kept)
+        return capacity_note(
+            lambda: self.kv_room,
+            self.capacity,
+            n_sequences,
+            kept,
+            lambda missing: (
+                f"{who} overfill the attention stacks of {self.machine} by {missing:,} bytes; "
+                f"{self.batch_limit(kept):,} fit"
+            ),
+            "use a smaller batch, more stacks (system.n_attention_stacks), or set system.capacity=report",
         )
-        if self.capacity == "enforce":
-            remedy = "use a smaller batch, more stacks (system.n_attention_stacks), or set system.capacity=report"
-            raise MappingError(text, where="workload.batch", remedy=remedy, missing_bytes=missing)
-        return text + goes_on
 
     def step_key(self, batch: Batch) -> Hashable:
         """Batches of the same sequences, in any order, cost the same; contexts are rounded up to `context_step`."""
