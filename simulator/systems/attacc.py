@@ -21,7 +21,7 @@ from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, StepResult
 from simulator.contracts.system import CapacityMode, KvRoom
 from simulator.core.errors import MappingError
-from simulator.core.quantities import PositiveInt
+from simulator.core.quantities import PositiveFloat, PositiveInt
 from simulator.core.rounding import ceil_div
 from simulator.devices.attention_offload import (
     attention_alone,
@@ -46,9 +46,6 @@ from simulator.workload.model import ModelSpec
 
 Variant = Literal["dgx-attacc", "dgx", "dgx-large", "dgx-cpu"]
 PLACES: dict[Variant, AttentionPlace] = {"dgx-attacc": "pim", "dgx": "gpu", "dgx-large": "gpu", "dgx-cpu": "host"}
-PUBLISHED_TIMES: dict[Placement, tuple[int, int]] = {"bank": (9, 16), "bg": (3, 8), "buffer": (1, 1)}
-"""Bandwidth of five stacks over that of their GPU in the tool's sums, with and without the power limit: its commands'
-spacing gives 10.6 and 15.9 beside banks."""
 N_STEPS_KEPT = 256
 _ATTENTION = ("score", "softmax", "context")
 _KIND_RESOURCES = {"all_reduce": "nvlink", "link": "pim link"}
@@ -68,6 +65,15 @@ ACCOUNTINGS = {
     "published": AttaccAccounting("published", "report"),
     "corrected": AttaccAccounting("corrected", "enforce"),
 }
+
+
+class BandwidthRatio(BaseModel):
+    """Bandwidth of five stacks over that of their GPU, with products spaced by the power limit and without."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limited: PositiveFloat
+    unlimited: PositiveFloat
 
 
 class Attacc:
@@ -97,6 +103,7 @@ class Attacc:
         accounting: Literal["published", "corrected"] = "published"
         capacity: CapacityMode | None = None
         detail: Detail = "fast"
+        published_bandwidth_ratios: dict[Placement, BandwidthRatio]
         gpus: TileGpuCatalogue
         stack: PimStack.Config
 
@@ -312,7 +319,8 @@ class Attacc:
         if self.config.accounting == "corrected":
             return self.stack_bandwidth_gb_per_s * self.config.stacks_per_gpu
         stack = self.stack.config
-        times = PUBLISHED_TIMES[stack.placement][0 if stack.power_limit else 1]
+        ratio = self.config.published_bandwidth_ratios[stack.placement]
+        times = ratio.limited if stack.power_limit else ratio.unlimited
         return float(times * self.layer.config.bandwidth_gb_per_s * self.config.stacks_per_gpu / 5)
 
     @cached_property
