@@ -23,6 +23,7 @@ from simulator.experiments.trace_words import (
     latency_distributions,
     objective,
     queue_series,
+    seconds_in_words,
     served_notes,
     stream_in_words,
 )
@@ -122,7 +123,7 @@ def serve_in_slots(settings: Settings, system: Any, requests: Requests, workload
     load = f"offered load is {offered:.2f} of what" if np.isfinite(offered) else "all requests arrive at once, and"
     headline = (
         f"{load} {system.n_slots} slots serve ({stream_in_words(result)}); served load is "
-        f"{result.served_load_frac:.2f}, finished after {result.makespan_ps / 1e12:,.0f} s"
+        f"{result.served_load_frac:.2f}, finished after {seconds_in_words(result.makespan_ps / 1e12)}"
     )
     energy: dict[str, Scalar] = {"tokens": float(result.tokens_pj.sum()) / 1e12, "idle": float(result.idle_pj) / 1e12}
     parts = mean_breakdown(_token_steps(system, result), "token_", dynamic_only=True)

@@ -17,6 +17,7 @@ from simulator.experiments.trace_words import (
     latency_distributions,
     objective,
     queue_series,
+    seconds_in_words,
     served_notes,
     stream_in_words,
 )
@@ -53,7 +54,7 @@ def serve_in_batches(
     iterations = result.iterations
     headline = (
         f"{stream_in_words(result)}{on_machine(system)}: the machine is busy for {result.busy_frac:.0%} of "
-        f"{result.makespan_ps / 1e12:,.0f} s, {len(iterations):,} iterations of "
+        f"{seconds_in_words(result.makespan_ps / 1e12)}, {len(iterations):,} iterations of "
         f"{metrics['batch_sequences_mean']:,.1f} sequences in the mean, "
         f"{metrics['output_tokens_per_s']:,.0f} output tokens/s"
     )

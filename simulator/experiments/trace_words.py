@@ -45,7 +45,12 @@ def stream_in_words(result: Served) -> str:
     """How many requests came over which time, and at which rate."""
     n, span_s = len(result.requests), result.arrival_span_ps / 1e12
     rate = f", {(n - 1) / span_s:.3g}/s" if span_s else ""
-    return f"{n:,} requests over {span_s:,.0f} s{rate}"
+    return f"{n:,} requests over {seconds_in_words(span_s)}{rate}" if span_s else f"{n:,} requests at once"
+
+
+def seconds_in_words(time_s: float) -> str:
+    """Whole seconds, or three digits of what is shorter than ten."""
+    return f"{time_s:,.0f} s" if time_s >= 10 else f"{time_s:.3g} s"
 
 
 def served_notes(settings: Settings, result: Served) -> tuple[str, ...]:
