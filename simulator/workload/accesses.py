@@ -49,7 +49,8 @@ class Clock:
             return np.full(len(record), float(samples[0]) if len(samples) else 0.0)
         block = np.minimum(record // self.every, len(samples) - 2)
         step = (samples[block + 1] - samples[block]) / self.every
-        return samples[block] + (record - block * self.every) * step
+        at: NDArray[np.float64] = samples[block] + (record - block * self.every) * step
+        return at
 
 
 @dataclass(frozen=True, slots=True)
