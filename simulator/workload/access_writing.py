@@ -1,0 +1,107 @@
+"""Writing traces of memory accesses: under another name first, so that no half trace is ever left under its own."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.errors import ModelFault, WorkloadError
+from simulator.workload.access_traces.npz import RECORDS_PER_SAMPLE
+from simulator.workload.accesses import LINES_PER_PAGE
+
+_BLOCK_RECORDS = 1 << 20
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_npz(
+    path: str | Path,
+    line: NDArray[np.uint32],
+    is_write: NDArray[np.bool_],
+    page_address: NDArray[np.uint64] | None = None,
+    icount_per_1024: NDArray[np.int64] | None = None,
+    *,
+    time_ps_per_1024: NDArray[np.int64] | None = None,
+) -> None:
+    """Write the .npz format of `access_traces/npz.py`: the same records give the same bytes.
+
+    `line` uint32[n], `is_write` bool[n]; `page_address` uint64[pages] is the number (address / 4 KiB) of each page,
+    by default its id; a clock int64[ceil(n / 1024)], in instructions or in picoseconds, may be left out. Raises
+    WorkloadError where the file exists already or cannot be written; then nothing is left behind.
+    """
+    n_records = len(line)
+    if not n_records:
+        raise WorkloadError("the trace has no accesses", where=str(path), remedy="give at least one access")
+    n_pages = (int(line.max()) // LINES_PER_PAGE) + 1
+    vpn = np.arange(n_pages, dtype=np.uint64) if page_address is None else page_address.astype("<u8")
+    if len(is_write) != n_records or len(vpn) < n_pages:
+        raise ModelFault(f"{n_records} lines of {n_pages} pages, {len(is_write)} write flags and {len(vpn)} pages")
+    with new_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        with _member(archive, "line_planes", np.dtype(np.uint8), (4, n_records)) as member:
+            for plane in range(4):
+                for first in range(0, n_records, _BLOCK_RECORDS):
+                    block = line[first : first + _BLOCK_RECORDS] >> np.uint32(8 * plane)
+                    member.write(block.astype(np.uint8).tobytes())
+        _column(archive, "write_bits", np.packbits(is_write))
+        _column(archive, "n", np.array(n_records, "<i8"))
+        _column(archive, "vpn", vpn.astype("<u8"))
+        for name, samples in (("icount_per_1024", icount_per_1024), ("time_ps_per_1024", time_ps_per_1024)):
+            if samples is not None:
+                n_samples = -(-n_records // RECORDS_PER_SAMPLE)
+                if len(samples) < n_samples:
+                    raise ModelFault(f"{len(samples)} samples of {name} for {n_records} records")
+                _column(archive, name, samples[:n_samples].astype("<u8"))
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """A file that gets its name when it is complete. Raises WorkloadError where that name is taken, or unwritable."""
+    target = Path(path)
+    _check_free(target)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as stream:
+            yield stream
+        _check_free(target)
+        part.replace(target)
+    except OSError as error:
+        raise _unwritable(target, error) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise WorkloadError("the file exists already", where=str(target), remedy="give another name, or remove it")
+
+
+def _unwritable(target: Path, error: OSError) -> WorkloadError:
+    cause = f"cannot write the trace: {error.strerror or error}"
+    return WorkloadError(cause, where=str(target), remedy="name a file in a folder that can be written")
+
+
+def _column(archive: zipfile.ZipFile, name: str, values: NDArray[np.generic]) -> None:
+    with _member(archive, name, values.dtype, values.shape) as member:
+        member.write(values.tobytes())
+
+
+@contextmanager
+def _member(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...]
+) -> Iterator[IO[bytes]]:
+    """A member of the archive that holds an array, its header written; no time of day goes into it."""
+    member = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+    member.compress_type = zipfile.ZIP_LZMA
+    member.external_attr = 0o644 << 16
+    member.create_system = 3
+    member.file_size = int(np.prod(shape)) * dtype.itemsize + 1024
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with archive.open(member, "w") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        yield stream
