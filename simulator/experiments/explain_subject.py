@@ -12,7 +12,8 @@ from typing import Any
 from simulator.core.config import load_part
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.core.resolved import config_hash
-from simulator.experiments.settings import Sets, Settings, load_settings
+from simulator.experiments.access_settings import refuse_access_run
+from simulator.experiments.settings import Sets, Settings, bound_settings, load_run_tree
 from simulator.report.provenance import source_hash
 
 _LARGEST_FILE_BYTES = 256 << 20
@@ -80,7 +81,9 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
     """
     path = Path(target)
     if not _is_directory(path):
-        return Subject(str(target), load_settings(target, sets, workload=workload), None, changed=False)
+        tree = load_run_tree(target, sets, workload=workload)
+        refuse_access_run(tree, str(target))
+        return Subject(str(target), bound_settings(tree, target), None, changed=False)
     stored = read_run(path)
     if is_replay(path):
         raise ConfigError(
@@ -89,7 +92,9 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
             remedy="its report.html says what bound it, and `sim compare` puts several replays side by side",
         )
     try:
-        settings = load_settings(path / "config.yaml", sets, workload=workload)
+        tree = load_run_tree(path / "config.yaml", sets, workload=workload)
+        refuse_access_run(tree, str(target))
+        settings = bound_settings(tree, path / "config.yaml")
     except SimulatorError as error:
         if stored.source_changed and not sets and workload is None:
             error.remedy = f"the run was written by {stored.version_in_words}: use that version, or run it again"

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from simulator.contracts.results import RunRecord
+from simulator.core.config import ConfigTree
+from simulator.core.errors import ConfigError
 from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml
+from simulator.experiments.access_settings import AccessSettings, bound_access_settings, is_access_run, with_trace
 from simulator.experiments.error_bars import error_bars
-from simulator.experiments.llm_trace import TraceRequest, run_trace
-from simulator.experiments.llm_workload import run_llm
-from simulator.experiments.settings import Sets, Settings, bound_settings, load_settings
+from simulator.experiments.llm_trace import TraceRequest
+from simulator.experiments.run_kinds import RunSettings, bound_run, simulate
+from simulator.experiments.settings import Sets, bound_settings, load_run_tree
 from simulator.report.provenance import provenance
 from simulator.report.run_directory import default_run_path, run_target
 from simulator.report.run_files import RunInputs, write_run
@@ -26,26 +29,23 @@ class PlannedRun:
     """A configuration, bound and checked, and the trace that it will serve, if any; nothing has been simulated yet."""
 
     config: str
-    settings: Settings
+    settings: RunSettings
     request: TraceRequest | None
 
     @property
     def default_directory(self) -> Path:
         """The run directory where the user names none: another one for every configuration, trace and seed."""
         settings, request = self.settings, self.request
-        workload = settings.workload
-        shape = Path(request.path).stem if request else workload.lengths or workload.phase or workload.scope
-        shape = Path(shape).stem
         options = request and [
             request.format, request.requests, request.qps, request.time_scale, request.jitter,
         ]  # fmt: skip
         key = json.dumps([config_hash(settings.tree), options, settings.seed])
         digest = hashlib.sha256(key.encode()).hexdigest()
-        return default_run_path(self.config, f"{settings.model.name}-{shape}", digest)
+        return default_run_path(self.config, _workload_name(settings, request), digest)
 
     def perform(self, *, timeline: bool = False) -> tuple[RunRecord, Mapping[str, str]]:
         """Simulate; returns the record, with a timeline if that is asked for, and the trace's checksum by path."""
-        record, checksums = _simulate(self.settings, self.request, timeline=timeline)
+        record, checksums = simulate(self.settings, self.request, timeline=timeline)
         if self.settings.error_bars:
             found = error_bars(record, parameters(self.settings.tree), self._metrics_with)
             record.error_bars, record.ranges = found.bars, found.ranges
@@ -53,8 +53,8 @@ class PlannedRun:
 
     def _metrics_with(self, path: str, value: Any) -> Mapping[str, int | float]:
         """The metrics if one parameter had another value."""
-        changed = bound_settings(self.settings.tree.with_sets({path: value}), self.config)
-        return _simulate(changed, self.request)[0].metrics
+        changed = bound_run(self.settings.tree.with_sets({path: value}), self.config)
+        return simulate(changed, self.request)[0].metrics
 
     def inputs(self, command: Sequence[str], trace_checksums: Mapping[str, str]) -> RunInputs:
         """What the manifest says that the run was made from."""
@@ -70,12 +70,12 @@ class PlannedRun:
         )
 
 
-def _simulate(
-    settings: Settings, request: TraceRequest | None, *, timeline: bool = False
-) -> tuple[RunRecord, Mapping[str, str]]:
-    if request is None:
-        return run_llm(settings, timeline=timeline), {}
-    return run_trace(settings, request, timeline=timeline)
+def _workload_name(settings: RunSettings, request: TraceRequest | None) -> str:
+    if isinstance(settings, AccessSettings):
+        return settings.workload_name
+    workload = settings.workload
+    shape = Path(request.path).stem if request else workload.lengths or workload.phase or workload.scope
+    return f"{settings.model.name}-{Path(shape).stem}"
 
 
 def plan_run(
@@ -92,11 +92,26 @@ def plan_run(
     seed: int | None = None,
 ) -> PlannedRun:
     """Read and bind a configuration. Raises SimulatorError at the place that is wrong."""
-    settings = load_settings(config, sets, workload=workload, seed=seed)
+    tree = load_run_tree(config, sets, workload=workload, seed=seed)
+    if is_access_run(tree):
+        given = {"--requests": requests, "--qps": qps, "--time-scale": time_scale, "--jitter": jitter}
+        _refuse_request_options([name for name, value in given.items() if value is not None])
+        if trace is not None:
+            tree = with_trace(tree, str(trace), format)
+        return PlannedRun(str(config), bound_access_settings(tree, config), None)
     request = None
     if trace is not None:
         request = TraceRequest(str(trace), format, requests, qps, time_scale, jitter)
-    return PlannedRun(str(config), settings, request)
+    return PlannedRun(str(config), bound_settings(tree, config), request)
+
+
+def _refuse_request_options(given: Sequence[str]) -> None:
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)}: for traces of requests, and this workload is memory accesses",
+            where=given[0],
+            remedy="workload.records and workload.repeat shorten and lengthen a trace of accesses",
+        )
 
 
 def run_command(

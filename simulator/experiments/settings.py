@@ -84,13 +84,18 @@ def load_settings(
 ) -> Settings:
     """Read and bind a configuration. Raises ConfigError, WorkloadError or ModelShapeError at the place that is
     wrong."""
+    return bound_settings(load_run_tree(config, sets, workload=workload, seed=seed), config)
+
+
+def load_run_tree(
+    config: str | Path, sets: Sets = (), *, workload: str | None = None, seed: int | None = None
+) -> ConfigTree:
+    """Read a configuration with the workload, the overrides and the seed that a command gives."""
     tree = load_config(config)
     if workload is not None:
         tree = tree.with_section("workload", workload_tree(workload))
     tree = tree.with_sets(sets)
-    if seed is not None:
-        tree = tree.with_sets({"run.seed": seed})
-    return bound_settings(tree, config)
+    return tree if seed is None else tree.with_sets({"run.seed": seed})
 
 
 def bound_settings(

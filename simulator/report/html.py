@@ -87,7 +87,7 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         parameters_by_kind=manifest.get("parameters", {}),
         key_numbers=_key_numbers(record),
         breakdowns=breakdowns,
-        others=others,
+        others=[*layout.shown_tables(record), *others],
         operators=operators,
         operators_left_out=max(0, len(record.operators.rows) - _N_OPERATORS_SHOWN) if record.operators else 0,
         constraints=list({row.bound: row.colour for row in operators if row.bound}.items()),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.contracts.results import Scalar, Table
+from simulator.contracts.results import RunRecord, Scalar, Table
 from simulator.report import wording
 
 N_ROWS_SHOWN = 16
@@ -92,9 +92,15 @@ def breakdown_tables(breakdown: Mapping[str, Mapping[str, Scalar]]) -> list[Text
 def plain_table(title: str, table: Table) -> TextTable:
     """Any table, with its columns' units in brackets."""
     numeric = tuple(_all_numbers(row[index] for row in table.rows) for index in range(len(table.columns)))
-    columns = [wording.column([row[index] for row in table.rows]) for index in range(len(table.columns))]
+    units = [wording.take_apart(column).unit for column in table.columns]
+    columns = [_column([row[index] for row in table.rows], unit) for index, unit in enumerate(units)]
     rows = tuple(zip(*columns, strict=True)) if table.rows else ()
     return TextTable(title, tuple(wording.heading(column) for column in table.columns), numeric, rows)
+
+
+def shown_tables(record: RunRecord) -> list[TextTable]:
+    """The tables of a run that a reader is to see."""
+    return [plain_table(_capital(wording.heading(name)), record.tables[name]) for name in record.shown_tables]
 
 
 def _base(name: str) -> str | None:

@@ -21,6 +21,7 @@ from simulator.report.layout import (
     metric_groups,
     percentile_table,
     plain_table,
+    shown_tables,
 )
 
 _BAR_WIDTH = 12
@@ -38,6 +39,7 @@ def print_record(console: Console, record: RunRecord, run_dir: str | None = None
     """Print a run: its headlines, metrics, percentiles, breakdowns, notes and where its files are."""
     tables = [percentile_table(record.metrics), *breakdown_tables(record.breakdown)]
     blocks: list[RenderableType] = [_title(record)]
+    blocks += [_table(table, console) for table in shown_tables(record)]
     if record.metrics:
         blocks.append(_metrics(metric_groups(record.metrics)))
     blocks += [_table(table, console) for table in tables if table is not None]

@@ -14,8 +14,8 @@ from simulator.contracts.results import RunRecord
 from simulator.contracts.runner import Outcome, Point
 from simulator.core.config import ConfigTree
 from simulator.core.errors import ModelFault, SimulatorError
-from simulator.experiments.llm_trace import run_trace
-from simulator.experiments.llm_workload import run_llm
+from simulator.experiments.access_settings import is_access_run
+from simulator.experiments.run_kinds import bound_run, simulate
 from simulator.experiments.settings import BoundSystem, Settings, bound_settings, bound_system
 from simulator.experiments.sweeps.points import SweepPlan
 from simulator.report.records import summary_object
@@ -92,9 +92,11 @@ class PointEvaluator:
 
     def _record(self, point: Point) -> RunRecord:
         plan = self._plan
-        settings = self._cache.settings(plan.tree(point.config, point.values), plan.configs[point.config])
+        tree, config = plan.tree(point.config, point.values), plan.configs[point.config]
         request = plan.request(point.values)
-        return run_llm(settings) if request is None else run_trace(settings, request)[0]
+        if is_access_run(tree):
+            return simulate(bound_run(tree, config), None)[0]
+        return simulate(self._cache.settings(tree, config), request)[0]
 
     def _payload(self, record: RunRecord) -> str:
         summary = summary_object(record, None)

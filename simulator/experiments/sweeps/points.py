@@ -16,7 +16,8 @@ from simulator.core.parameters import check_parameters
 from simulator.core.paths import Path as Keys
 from simulator.core.paths import parse_path
 from simulator.experiments.llm_trace import TraceRequest
-from simulator.experiments.settings import bound_settings, workload_tree
+from simulator.experiments.run_kinds import bound_run
+from simulator.experiments.settings import workload_tree
 from simulator.experiments.sweeps.axes import Axis, Value
 from simulator.experiments.sweeps.definition import SEED, TRACE_OPTIONS, Sweep, is_variable
 from simulator.experiments.sweeps.space import Candidate, Space
@@ -199,7 +200,7 @@ def _refusal(plan: SweepPlan, config: int, values: dict[str, Value]) -> Simulato
                 node = setting.applied(node, values[setting.path])
         check_parameters(node)
         tree = ConfigTree(node, (), SECTIONS).with_sets(())
-        bound_settings(tree, plan.configs[config])
+        bound_run(tree, plan.configs[config])
     except SimulatorError as error:
         return error
     return None

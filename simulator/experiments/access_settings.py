@@ -1,0 +1,124 @@
+"""From a configuration of workload kind `accesses` to its system and its stream of accesses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from simulator.core.binding import bind
+from simulator.core.config import ConfigTree, tree_of
+from simulator.core.errors import ConfigError, WorkloadError
+from simulator.experiments.settings import BoundSystem, RunConfig, bound_system
+from simulator.workload.access_config import AccessWorkload
+from simulator.workload.access_reading import read_accesses
+from simulator.workload.accesses import AccessStream
+from simulator.workload.catalog import data_directory
+from simulator.workload.llm_accesses import llm_stream
+
+KIND = "accesses"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """A run's configuration, bound and checked: the resolved tree, the workload, seed and the system's class."""
+
+    tree: ConfigTree
+    name: str
+    workload: AccessWorkload
+    seed: int
+    error_bars: bool
+    system_class: Any
+    system_config: BaseModel
+
+    def system(self) -> Any:
+        """The system."""
+        return self.system_class(self.system_config)
+
+    @property
+    def workload_name(self) -> str:
+        """The trace, or the model and its attention, in a word."""
+        llm = self.workload.llm
+        return Path(str(self.workload.trace)).stem if llm is None else f"{llm.model}-{llm.attention}"
+
+    def stream(self) -> tuple[AccessStream, Mapping[str, str]]:
+        """The stream that the workload asks for, repeated, and the checksum of its file by path."""
+        workload = self.workload
+        if workload.llm is not None:
+            stream, checksums = llm_stream(workload.llm, self.seed), {}
+        else:
+            path = found_trace(str(workload.trace), self.tree)
+            stream = read_accesses(path, workload.format)
+            checksums = {str(path): stream.checksum}
+        if workload.records is not None:
+            stream = stream.head(workload.records)
+        if stream.request_starts is None and workload.records_per_request is not None:
+            starts = np.arange(0, stream.n_records, workload.records_per_request, dtype=np.int64)
+            stream = replace(stream, request_starts=starts)
+        return stream.repeated(workload.repeat), checksums
+
+
+def is_access_run(tree: ConfigTree) -> bool:
+    """Whether a configuration runs accesses: its workload says so, or its system runs nothing else."""
+    kind = tree.get("workload.kind", None)
+    return bool(kind == KIND)
+
+
+def bound_access_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | None = None) -> AccessSettings:
+    """Bind a configuration of this kind. Raises ConfigError or WorkloadError at the place that is wrong."""
+    bound = system or bound_system(tree, config)
+    section = tree.at("workload")
+    if KIND not in bound.system_class.workload_kinds:
+        raise WorkloadError(
+            f"system `{bound.kind}` does not run workloads of kind `{KIND}`",
+            where=section.position("kind"),
+            remedy="it runs: " + ", ".join(sorted(bound.system_class.workload_kinds)),
+        )
+    run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
+    return AccessSettings(
+        tree=tree,
+        name=Path(config).stem,
+        workload=bind(section, AccessWorkload),
+        seed=run.seed,
+        error_bars=run.error_bars,
+        system_class=bound.system_class,
+        system_config=bound.config,
+    )
+
+
+def found_trace(reference: str, tree: ConfigTree) -> Path:
+    """The file of a trace: as named, or by its name in the folder `traces` that comes with the simulator."""
+    given = Path(reference)
+    if given.exists():
+        return given
+    folder = data_directory("traces")
+    for path in (folder / reference, folder / f"{reference}.npz", folder.parent / reference):
+        if path.is_file():
+            return path
+    names = sorted(path.stem for path in folder.glob("*.npz"))
+    raise WorkloadError(
+        f"there is no trace {reference!r}",
+        where=tree.position("workload.trace") if "workload.trace" in tree else "--trace",
+        remedy=f"name a file, or one that comes with the simulator: {', '.join(names)}",
+    )
+
+
+def with_trace(tree: ConfigTree, path: str, format_name: str) -> ConfigTree:
+    """The configuration with another trace in place of what its workload had."""
+    kept = {key: value for key, value in tree.get("workload").items() if key not in ("trace", "llm", "format")}
+    section = tree_of({**kept, "trace": path, "format": format_name}, where="--trace")
+    return tree.with_section("workload", section)
+
+
+def refuse_access_run(tree: ConfigTree, name: str) -> None:
+    """Raise ConfigError where a command that is about language models is given a run of accesses."""
+    if is_access_run(tree):
+        raise ConfigError(
+            "a run of memory accesses has no operators to take apart",
+            where=name,
+            remedy="`sim run` prints what each policy's time went into, and report.html shows it",
+        )

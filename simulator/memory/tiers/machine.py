@@ -1,0 +1,380 @@
+"""The machine that runs a stream of accesses on two tiers of memory, under one migration policy.
+
+Time runs in quanta of the stream (`kernels.tiers`). Between quanta the policy is called, pages move, and the program
+waits for what that costs. All pages start in CXL memory, as on M5's testbed.
+
+Not modelled: caches (the stream is what leaves them), huge pages, page tables on either tier, the reads of migration
+itself in the tracker, several programs.
+Source: M5 (ASPLOS 2025) for the set-up; the execution model is ours, docs/tiers.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.kernels import tiers as kernel
+from simulator.memory.tiers.pages import first_appearances
+from simulator.memory.tiers.policy import HotReports, Policy, TierCounters
+
+PAGE_BYTES = 4096
+LINES_PER_PAGE = 64
+WORD_QUERIES_PER_PAGE_QUERY = 64
+N_SAMPLES = 240
+_NO_LINES = np.zeros(0, np.uint32)
+_NO_TIMES = np.zeros(0, np.int64)
+
+
+class HotTracker(Protocol):
+    """A tracker in the CXL controller: it is shown line reads with their times and reports what it finds hot."""
+
+    def observe(self, line: NDArray[np.uint32], time_ps: NDArray[np.int64]) -> HotReports:
+        """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of the queries that fell among them."""
+        ...
+
+    def set_period(self, *, period_ps: int) -> None:
+        """Time between queries from the next one on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationCosts:
+    """What moving a page takes.
+
+    `promote_ps` and `demote_ps` a page; a batch also pays `shootdown_ps` once, and no page is copied faster than
+    `copy_bytes_per_ps`. The program waits for `blocking_frac` of it all; the migration thread, of which there is one
+    with a queue of `queue_pages`, is busy for all of it.
+    """
+
+    promote_ps: int
+    demote_ps: int
+    shootdown_ps: int
+    copy_bytes_per_ps: float
+    blocking_frac: float
+    queue_pages: int
+
+    def batch_ps(self, n_promoted: int, n_demoted: int) -> int:
+        """Time of the migration thread for a batch."""
+        n_pages = n_promoted + n_demoted
+        if not n_pages:
+            return 0
+        worked = n_promoted * self.promote_ps + n_demoted * self.demote_ps
+        copied = round(n_pages * PAGE_BYTES / self.copy_bytes_per_ps)
+        return max(worked, copied) + self.shootdown_ps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Platform:
+    """What does not change during a run: latency tables of both tiers, float64[k, 2] of (bytes/ps, ps); line reads in
+    flight `mlp`; what a hint fault costs; how many pages DDR holds; migration."""
+
+    ddr: NDArray[np.float64]
+    cxl: NDArray[np.float64]
+    mlp: float
+    fault_ps: int
+    n_ddr_pages: int
+    quantum_records: int
+    migration: MigrationCosts
+
+
+@dataclass(slots=True)
+class Spent:
+    """Where a run's time went, in ps: the program's own work, waiting for either tier, waiting for bandwidth, hint
+    faults, migration, and identification by the policy."""
+
+    compute_ps: float = 0.0
+    ddr_ps: float = 0.0
+    cxl_ps: float = 0.0
+    bandwidth_ps: float = 0.0
+    fault_ps: float = 0.0
+    migration_ps: float = 0.0
+    identification_ps: float = 0.0
+
+
+class TieredMachine:
+    """One run: `feed` it the stream in order, a chunk at a time, then read what came of it.
+
+    `tracker_pages` and `tracker_words` sit in the CXL controller, where the machine has them. With `moves` false pages
+    stay where they are: the policy only identifies. It implements `MachineView`.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        n_pages: int,
+        policy: Policy,
+        *,
+        n_records: int,
+        lines_per_record: int = 1,
+        seed: int = 0,
+        moves: bool = True,
+        tracker_pages: HotTracker | None = None,
+        tracker_words: HotTracker | None = None,
+        request_starts: NDArray[np.int64] = _NO_TIMES,
+    ) -> None:
+        self.platform = platform
+        self.n_pages = n_pages
+        self.n_ddr_pages = min(platform.n_ddr_pages, n_pages)
+        self.now_ps = 0
+        self.last_touch_ps = np.full(n_pages, -1, np.int64)
+        self.pick_order = np.full(n_pages, -1, np.int64)
+        self.n_picked = self.n_promoted = self.n_demoted = self.n_faults = self.n_refused = 0
+        self.spent = Spent()
+        self.request_begin_ps = np.zeros(len(request_starts), np.int64)
+        self.sample_records, self.sample_ps, self.sample_ddr_frac = [0], [0], [0.0]
+        self._policy = policy
+        self._moves = moves
+        self._lines_per_record = lines_per_record
+        self._trackers = tuple(tracker for tracker in (tracker_pages, tracker_words) if tracker is not None)
+        self._tracker_pages, self._tracker_words = tracker_pages, tracker_words
+        self._hot: dict[int, list[HotReports]] = {id(tracker): [] for tracker in self._trackers}
+        self._tier = np.zeros(n_pages, np.uint8)
+        self._protected_ps = np.full(n_pages, kernel.NOT_PROTECTED, np.int64)
+        self._passed_ps = np.full(n_pages, -1, np.int64)
+        self._hand = self._n_on_ddr = self._charged_ps = 0
+        self._engine_free_ps = 0
+        self._moved_bytes = np.zeros(2)
+        self._request_starts = request_starts
+        self._counts = np.zeros(3, np.int64)
+        self._totals = np.zeros(kernel.N_TOTALS, np.int64)
+        self._spent = np.zeros(kernel.N_SPENT)
+        self._faults: list[tuple[NDArray[np.int64], ...]] = []
+        self._buffers = _Buffers(0, wants_lines=bool(self._trackers))
+        self._sample_every = max(1, n_records // N_SAMPLES)
+        self._sampled_reads = (0, 0)
+        self._boundaries = np.asarray(getattr(policy, "boundaries", _NO_TIMES), np.int64)
+        self._n_boundaries_passed = 0
+        self._next_event_ps = policy.start(self, seed)
+        self._settle()
+
+    @property
+    def on_ddr(self) -> NDArray[np.bool_]:
+        """bool[n_pages]: which pages lie in DDR."""
+        seen = self._tier.view(np.bool_)
+        seen.flags.writeable = False
+        return seen
+
+    @property
+    def n_free_ddr_pages(self) -> int:
+        """Frames of DDR that hold nothing."""
+        return self.n_ddr_pages - self._n_on_ddr
+
+    def counters(self) -> TierCounters:
+        """Line reads and writes since the start."""
+        return TierCounters(*(int(count) for count in self._totals))
+
+    def feed(
+        self, first: int, line: NDArray[np.uint32], is_write: NDArray[np.bool_], compute_ps: NDArray[np.float64]
+    ) -> None:
+        """Run a chunk whose first record is number `first` of the stream: line uint32[n], is_write bool[n], and the
+        program's own work in each of its quanta, float64[ceil(n / quantum)]."""
+        begin = 0
+        quantum = self.platform.quantum_records
+        self._buffers = self._buffers.grown(len(line))
+        while begin < len(line):
+            end = self._next_stop(first, begin, len(line))
+            end = min(len(line), -(-end // quantum) * quantum)
+            begin = self._advance(first, line[:end], is_write[:end], begin, compute_ps)
+            self._show_trackers()
+            self._keep_faults()
+            self._call_policy(first + begin)
+            self._sample(first + begin)
+
+    def finish(self) -> None:
+        """After the last chunk."""
+        parts = (float(part) for part in self._spent)
+        spent = self.spent
+        spent.compute_ps, spent.ddr_ps, spent.cxl_ps, spent.bandwidth_ps, spent.fault_ps = parts
+
+    def protect(self, pages: NDArray[np.int64]) -> None:
+        """Clear present bits: the next access to each page faults."""
+        self._protected_ps[pages] = self.now_ps
+
+    def take_faults(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Hint faults since the last call: pages, their times, and when they were protected."""
+        taken, self._faults = self._faults, []
+        if not taken:
+            return _NO_TIMES, _NO_TIMES, _NO_TIMES
+        pages, times, protected = (np.concatenate(parts) for parts in zip(*taken, strict=True))
+        return pages, times, protected
+
+    def take_hot_pages(self) -> HotReports:
+        """The hot-page tracker's reports since the last call."""
+        return self._taken(self._tracker_pages)
+
+    def take_hot_words(self) -> HotReports:
+        """The hot-word tracker's reports since the last call."""
+        return self._taken(self._tracker_words)
+
+    def set_tracker_period_ps(self, period_ps: int) -> None:
+        """Time between queries of the hot-page tracker, and 64 times that between those of the word tracker."""
+        if self._tracker_pages is not None:
+            self._tracker_pages.set_period(period_ps=period_ps)
+        if self._tracker_words is not None:
+            self._tracker_words.set_period(period_ps=max(1, period_ps // WORD_QUERIES_PER_PAGE_QUERY))
+
+    def pick(self, pages: NDArray[np.int64]) -> None:
+        """Note pages that the policy holds for hot, in the order in which it first did."""
+        fresh = first_appearances(pages[self.pick_order[pages] < 0])
+        self.pick_order[fresh] = np.arange(self.n_picked, self.n_picked + len(fresh))
+        self.n_picked += len(fresh)
+
+    def promote(self, pages: NDArray[np.int64]) -> int:
+        """Move pages to DDR, demoting the coldest where it is full."""
+        wanted = first_appearances(pages[self._tier[pages] == kernel.CXL])
+        if not self._moves or not len(wanted):
+            return 0
+        room = min(self.n_ddr_pages, self._engine_room())
+        self.n_refused += max(0, len(wanted) - room)
+        wanted = wanted[:room]
+        n_over = self._n_on_ddr + len(wanted) - self.n_ddr_pages
+        n_demoted = self._demote_coldest(n_over) if n_over > 0 else 0
+        self._tier[wanted] = kernel.DDR
+        self._passed_ps[wanted] = -1
+        self._n_on_ddr += len(wanted)
+        self._pay(len(wanted), n_demoted)
+        return len(wanted)
+
+    def demote(self, pages: NDArray[np.int64]) -> int:
+        """Move pages to CXL."""
+        wanted = first_appearances(pages[self._tier[pages] == kernel.DDR])
+        if not self._moves or not len(wanted):
+            return 0
+        self._tier[wanted] = kernel.CXL
+        self._n_on_ddr -= len(wanted)
+        self._pay(0, len(wanted))
+        return len(wanted)
+
+    def charge(self, time_ps: int) -> None:
+        """Identification that the program waits for."""
+        self._charged_ps += time_ps
+        self.spent.identification_ps += time_ps
+
+    def _advance(
+        self,
+        first: int,
+        line: NDArray[np.uint32],
+        is_write: NDArray[np.bool_],
+        begin: int,
+        compute_ps: NDArray[np.float64],
+    ) -> int:
+        platform, buffers = self.platform, self._buffers
+        self._counts[:2] = 0
+        at, now_ps = kernel.advance(
+            line, is_write, begin, first, platform.quantum_records, self._lines_per_record, compute_ps,
+            self._next_event_ps, self.now_ps, platform.ddr, platform.cxl, platform.mlp, float(platform.fault_ps),
+            self._moved_bytes, self._tier, self.last_touch_ps, self._protected_ps, buffers.line, buffers.line_ps,
+            buffers.fault_page, buffers.fault_ps, buffers.fault_protected_ps, self._request_starts,
+            self.request_begin_ps, self._counts, self._totals, self._spent,
+        )  # fmt: skip
+        self.now_ps = int(now_ps)
+        return int(at)
+
+    def _next_stop(self, first: int, begin: int, end: int) -> int:
+        """The record of the chunk at which the machine must look up: a boundary of the plan, a sample, or its end."""
+        stop = min(end, self.sample_records[-1] + self._sample_every - first)
+        if self._n_boundaries_passed < len(self._boundaries):
+            stop = min(stop, int(self._boundaries[self._n_boundaries_passed]) - first)
+        return max(stop, begin + 1)
+
+    def _call_policy(self, record: int) -> None:
+        passed = int(np.searchsorted(self._boundaries, record, side="right"))
+        if passed > self._n_boundaries_passed:
+            self._n_boundaries_passed = passed
+            self._next_event_ps = self._policy.act(self)
+            self._settle()
+        # Once between two quanta: what it makes the program wait must not call it again before anything happened.
+        elif self.now_ps >= self._next_event_ps:
+            self._next_event_ps = self._policy.act(self)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let the program wait for what the policy did."""
+        self.now_ps += self._charged_ps
+        self._charged_ps = 0
+
+    def _show_trackers(self) -> None:
+        n_seen = int(self._counts[0])
+        if not n_seen:
+            return
+        line, line_ps = self._buffers.line[:n_seen], self._buffers.line_ps[:n_seen]
+        for tracker in self._trackers:
+            reports = tracker.observe(line, line_ps)
+            if len(reports.key):
+                self._hot[id(tracker)].append(reports)
+
+    def _taken(self, tracker: HotTracker | None) -> HotReports:
+        reports = self._hot[id(tracker)] if tracker is not None else []
+        if not reports:
+            return HotReports(_NO_LINES, _NO_TIMES, _NO_TIMES)
+        self._hot[id(tracker)] = []
+        return HotReports(
+            np.concatenate([report.key for report in reports]),
+            np.concatenate([report.estimate for report in reports]),
+            np.concatenate([report.query for report in reports]),
+        )
+
+    def _keep_faults(self) -> None:
+        n_faults = int(self._counts[1])
+        if n_faults:
+            buffers = self._buffers
+            columns = (buffers.fault_page, buffers.fault_ps, buffers.fault_protected_ps)
+            self._faults.append(tuple(column[:n_faults].copy() for column in columns))
+            self.n_faults += n_faults
+
+    def _engine_room(self) -> int:
+        """Pages that the migration thread's queue still takes."""
+        costs = self.platform.migration
+        if costs.blocking_frac >= 1.0 or not costs.promote_ps:
+            return self.n_ddr_pages
+        waiting = max(0, self._engine_free_ps - self.now_ps) / costs.promote_ps
+        return max(0, costs.queue_pages - int(np.ceil(waiting)))
+
+    def _demote_coldest(self, n_wanted: int) -> int:
+        victims = np.zeros(n_wanted, np.int64)
+        found, self._hand = kernel.choose_coldest(
+            self._tier, self.last_touch_ps, self._passed_ps, self._hand, n_wanted, self.now_ps, victims
+        )
+        self._n_on_ddr -= int(found)
+        return int(found)
+
+    def _pay(self, n_promoted: int, n_demoted: int) -> None:
+        costs = self.platform.migration
+        time_ps = costs.batch_ps(n_promoted, n_demoted)
+        waited_ps = round(time_ps * costs.blocking_frac)
+        self._engine_free_ps = max(self._engine_free_ps, self.now_ps) + time_ps
+        self._charged_ps += waited_ps
+        self.spent.migration_ps += waited_ps
+        self._moved_bytes += PAGE_BYTES * (n_promoted + n_demoted)
+        self.n_promoted += n_promoted
+        self.n_demoted += n_demoted
+
+    def _sample(self, record: int) -> None:
+        """Every so often: the share of line reads that DDR served since the last time."""
+        if record - self.sample_records[-1] < self._sample_every:
+            return
+        reads = int(self._totals[kernel.DDR_READS]), int(self._totals[kernel.CXL_READS])
+        served = reads[0] - self._sampled_reads[0], reads[1] - self._sampled_reads[1]
+        self._sampled_reads = reads
+        if sum(served):
+            self.sample_records.append(record)
+            self.sample_ps.append(self.now_ps)
+            self.sample_ddr_frac.append(served[0] / sum(served))
+
+
+class _Buffers:
+    """Room for what one call of the kernel hands out, for chunks of up to `n` records."""
+
+    def __init__(self, n: int, *, wants_lines: bool) -> None:
+        n_lines = n if wants_lines else 0
+        self.n, self._wants_lines = n, wants_lines
+        self.line, self.line_ps = np.empty(n_lines, np.uint32), np.empty(n_lines, np.int64)
+        self.fault_page, self.fault_ps, self.fault_protected_ps = (np.empty(n, np.int64) for _ in range(3))
+
+    def grown(self, n: int) -> _Buffers:
+        """These, or larger ones where a chunk has more records."""
+        return self if n <= self.n else _Buffers(n, wants_lines=self._wants_lines)
+
