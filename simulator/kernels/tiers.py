@@ -121,9 +121,7 @@ def advance(
         ddr_bytes = _LINE_BYTES * lines * (ddr_reads + ddr_writes) + moved_bytes[DDR]
         cxl_bytes = _LINE_BYTES * lines * (cxl_reads + cxl_writes) + moved_bytes[CXL]
         moved_bytes[DDR] = moved_bytes[CXL] = 0.0
-        taken = quantum_time(
-            compute, lines * ddr_reads, lines * cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp
-        )
+        taken = quantum_time(compute, lines * ddr_reads, lines * cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp)
         ddr_wait = cxl_wait = 0.0
         if taken > 0.0:
             ddr_wait = lines * latency_at(ddr, ddr_bytes / taken) / mlp

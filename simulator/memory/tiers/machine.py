@@ -377,4 +377,3 @@ class _Buffers:
     def grown(self, n: int) -> _Buffers:
         """These, or larger ones where a chunk has more records."""
         return self if n <= self.n else _Buffers(n, wants_lines=self._wants_lines)
-

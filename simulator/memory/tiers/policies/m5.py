@@ -170,4 +170,3 @@ class M5:
 def _last(reports: HotReports, n: int) -> NDArray[np.int64]:
     """The last `n` keys: a device's slots are overwritten in a circle."""
     return reports.key[-n:].astype(np.int64)
-
