@@ -12,6 +12,7 @@ from simulator.core.config import ConfigTree, load_config, load_part
 from simulator.core.parameters import Parameter, count_kinds, parameters
 from simulator.core.paths import Path, format_path
 from simulator.core.registry import list_kinds, load_kind
+from simulator.experiments.access_settings import AccessSettings, bound_access_settings, is_access_run
 from simulator.experiments.llm_lengths import drawn, drawn_rules
 from simulator.experiments.llm_records import checked_room
 from simulator.experiments.replay import load_device
@@ -30,9 +31,13 @@ def check(config: str | FilePath) -> RunRecord:
     """
     tree = load_part(config)
     if any(section in tree for section in _SECTIONS):
+        whole = load_config(config)
+        if is_access_run(whole):
+            accesses = bound_access_settings(whole, config)
+            return _record(whole, accesses.workload_name, *_tiers(accesses))
         settings = load_settings(config)
         breakdown, notes = _fit(settings)
-        return _record(load_config(config), settings.model.name, breakdown, notes)
+        return _record(whole, settings.model.name, breakdown, notes)
     kind = tree.get("kind", None)
     if kind in list_kinds(_DEVICES) and hasattr(load_kind(_DEVICES, kind), "Config"):
         load_device(config)
@@ -40,6 +45,18 @@ def check(config: str | FilePath) -> RunRecord:
     else:
         note = "a part of another part: its values were read, and are checked where it is used"
     return _record(tree, FilePath(config).stem, {}, (note,))
+
+
+def _tiers(settings: AccessSettings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, ...]]:
+    """Whether the trace can be read, and how much of it DDR holds."""
+    system, (stream, _) = settings.system(), settings.stream()
+    return {
+        "capacity": {
+            "footprint MiB": stream.footprint_bytes / 2**20,
+            "pages": stream.n_pages,
+            "pages that DDR holds": system.n_ddr_pages(stream),
+        }
+    }, stream.notes
 
 
 def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, ...]]:

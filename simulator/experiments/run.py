@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from simulator.contracts.results import RunRecord
-from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError
 from simulator.core.parameters import parameters
 from simulator.core.resolved import config_hash, resolved_yaml

@@ -9,10 +9,9 @@ Not modelled: caches, several programs, huge pages, writes in the tracker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Gt, Le
@@ -210,9 +209,10 @@ class TieredMemory:
         processor = self.config.processor
         ps_per_instruction = _PS_PER_S / (processor.clock_hz * processor.ipc)
         if stream.clock is None:
-            return record * (processor.instructions_per_record * ps_per_instruction)
-        at = stream.clock.at(record)
-        return at if stream.clock.unit == "ps" else at * ps_per_instruction
+            passed: NDArray[np.float64] = record * processor.instructions_per_record
+            return passed * ps_per_instruction
+        passed = stream.clock.at(record)
+        return passed if stream.clock.unit == "ps" else passed * ps_per_instruction
 
     def _notes(self, stream: AccessStream) -> Iterator[str]:
         config = self.config

@@ -112,6 +112,24 @@ class AccessStream:
 
         return cls(name, len(line), n_pages, make_chunks, clock=clock, page_address=page_address)
 
+    def head(self, n_records: int) -> AccessStream:
+        """The stream's first `n_records`; pages that only later ones touch still count."""
+        if n_records >= self.n_records:
+            return self
+        source = self
+
+        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+            for chunk in source.make_chunks(chunk_records):
+                left = n_records - chunk.first
+                if left <= 0:
+                    return
+                yield AccessChunk(chunk.first, chunk.line[:left], chunk.is_write[:left])
+
+        starts = self.request_starts
+        if starts is not None:
+            starts = starts[starts < n_records]
+        return replace(self, n_records=n_records, make_chunks=make_chunks, request_starts=starts)
+
     def repeated(self, times: int) -> AccessStream:
         """The stream `times` times over, one pass after the other; clock and requests go on from pass to pass."""
         if times == 1:

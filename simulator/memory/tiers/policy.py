@@ -42,11 +42,14 @@ class MachineView(Protocol):
     n_pages: int
     n_ddr_pages: int
     now_ps: int
-    on_ddr: NDArray[np.bool_]
-    """bool[n_pages], read only: which pages lie in DDR."""
     last_touch_ps: NDArray[np.int64]
     """int64[n_pages], read only: when each page was last accessed on either tier, -1 before that. A page's access bit
     that was cleared at time t is set again where `last_touch_ps > t`."""
+
+    @property
+    def on_ddr(self) -> NDArray[np.bool_]:
+        """bool[n_pages], read only: which pages lie in DDR."""
+        ...
 
     @property
     def n_free_ddr_pages(self) -> int:
@@ -97,7 +100,11 @@ class MachineView(Protocol):
 
 
 class Policy(Protocol):
-    """A migration policy: a class in `memory/tiers/policies`, found by its module's name, with a pydantic `Config`."""
+    """A migration policy: a class in `memory/tiers/policies`, found by its module's name, with a pydantic `Config`.
+
+    One that reads trackers says so with attributes `uses_pages` and `uses_words`, and one that wants to be called at
+    records of the stream, and not at times, with `boundaries`, int64[k] in rising order.
+    """
 
     name: str
 

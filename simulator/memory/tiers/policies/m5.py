@@ -80,6 +80,8 @@ class M5:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.uses_pages = config.nominator in ("hpt_only", "hpt_driven")
+        self.uses_words = config.nominator != "hpt_only"
         self._reads, self._ps = (0, 0), 0
         self._ddr_of_total = 0.0
 
