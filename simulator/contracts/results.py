@@ -155,8 +155,8 @@ class RunRecord:
     name; `headlines` are the sentences printed first, `notes` what a reader must know (assumed parameters, missing
     bytes). `distributions` and `series` are what plots show, by name with unit. `error_bars` is the least and the
     largest value of a metric over the stated ranges of parameters, `ranges` what each of them does. `timeline` is
-    there when it was asked for. `tables` are written as they are, each as `<name>.csv`; those in `shown_tables` are also
-    printed and stand in the report.
+    there when it was asked for. `tables` are written as they are, each as `<name>.csv`; those in `shown_tables` are
+    also printed and stand in the report.
     """
 
     system: str

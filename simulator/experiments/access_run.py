@@ -165,7 +165,8 @@ def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> 
     workload = settings.workload
     if workload.repeat > 1:
         yield (
-            f"the trace is repeated {workload.repeat:,} times, so that policies with periods of seconds have time to act"
+            f"the trace is repeated {workload.repeat:,} times, "
+            "so that policies with periods of seconds have time to act"
         )
     if workload.records_per_request is not None:
         yield f"a request is taken to be {workload.records_per_request:,} accesses (workload.records_per_request)"

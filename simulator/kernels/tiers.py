@@ -58,7 +58,7 @@ def quantum_time(compute_ps, ddr_reads, cxl_reads, ddr_bytes, cxl_bytes, ddr, cx
         return least
     high = low + low_gap
     high_gap = _asked(high, compute_ps, ddr_reads, cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp) - high
-    # False position between a time that is too short and one that is too long; halved where one end stays put (Illinois).
+    # False position between a time too short and one too long; an end that stays put counts half (Illinois).
     side = 0
     for _ in range(_LARGEST_ITERATIONS):
         if high - low <= high * _TOLERANCE or high_gap >= 0.0:

@@ -32,7 +32,7 @@ class HotTracker(Protocol):
     """A tracker in the CXL controller: it is shown line reads with their times and reports what it finds hot."""
 
     def observe(self, line: NDArray[np.uint32], time_ps: NDArray[np.int64]) -> HotReports:
-        """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of the queries that fell among them."""
+        """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of queries among them."""
         ...
 
     def set_period(self, *, period_ps: int) -> None:
