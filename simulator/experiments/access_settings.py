@@ -18,7 +18,7 @@ from simulator.workload.access_config import AccessWorkload
 from simulator.workload.access_reading import read_accesses
 from simulator.workload.accesses import AccessStream
 from simulator.workload.catalog import data_directory
-from simulator.workload.llm_accesses import llm_stream
+from simulator.workload.llm_accesses.stream import llm_stream
 
 KIND = "accesses"
 

@@ -190,8 +190,8 @@ class TieredMemory:
             lines_per_record=stream.lines_per_record,
             seed=seed,
             moves=config.migrate,
-            tracker_pages=Tracker(config.page_tracker) if getattr(policy, "uses_pages", False) else None,
-            tracker_words=Tracker(config.word_tracker) if getattr(policy, "uses_words", False) else None,
+            tracker_pages=Tracker(config.page_tracker, "page") if getattr(policy, "uses_pages", False) else None,
+            tracker_words=Tracker(config.word_tracker, "word") if getattr(policy, "uses_words", False) else None,
             request_starts=starts if starts is not None else np.zeros(0, np.int64),
         )
 

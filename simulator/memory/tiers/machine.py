@@ -31,7 +31,9 @@ _NO_TIMES = np.zeros(0, np.int64)
 class HotTracker(Protocol):
     """A tracker in the CXL controller: it is shown line reads with their times and reports what it finds hot."""
 
-    def observe(self, line: NDArray[np.uint32], time_ps: NDArray[np.int64]) -> HotReports:
+    def observe(
+        self, line: NDArray[np.uint32], time_ps: NDArray[np.int64], *, lines_per_record: int = 1
+    ) -> HotReports:
         """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of queries among them."""
         ...
 
@@ -302,7 +304,7 @@ class TieredMachine:
             return
         line, line_ps = self._buffers.line[:n_seen], self._buffers.line_ps[:n_seen]
         for tracker in self._trackers:
-            reports = tracker.observe(line, line_ps)
+            reports = tracker.observe(line, line_ps, lines_per_record=self._lines_per_record)
             if len(reports.key):
                 self._hot[id(tracker)].append(reports)
 
