@@ -10,6 +10,7 @@ Not modelled: caches, several programs, huge pages, writes in the tracker.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -36,10 +37,14 @@ from simulator.core.spelling import did_you_mean
 from simulator.devices.tier_memory import TierMemory
 from simulator.memory.tiers.latency_curve import LatencyCurve
 from simulator.memory.tiers.machine import MigrationCosts, Platform, TieredMachine
+from simulator.memory.tiers.oracle_bound import gain_bound
+from simulator.memory.tiers.oracle_plan import PlacementTask, best_plan
+from simulator.memory.tiers.policies.no_migration import NoMigration
+from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy
 from simulator.memory.trackers.config import TrackerConfig
 from simulator.memory.trackers.tracker import Tracker
-from simulator.workload.accesses import CHUNK_RECORDS, LINES_PER_PAGE, PAGE_BYTES, AccessStream
+from simulator.workload.accesses import LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
 POLICIES = "simulator.memory.tiers.policies"
 ORACLE = "oracle"
@@ -125,7 +130,16 @@ class TieredMemory:
             raise WorkloadError("the trace holds no accesses", where=stream.name, remedy="give one that does")
         n_ddr_pages = self.n_ddr_pages(stream)
         platform = self._platform(n_ddr_pages)
-        runs = [self._run(stream, name, platform, seed) for name in self.names]
+        none = self._run(stream, NO_MIGRATION, NoMigration(NoMigration.Config()), platform, seed)
+        runs = []
+        for name in self.names:
+            policy_class, config = self._policies[name]
+            if policy_class is NoMigration:
+                runs.append(replace(none, policy=name))
+            elif policy_class is Oracle:
+                runs.append(self._foresee(stream, name, config, none, platform, seed))
+            else:
+                runs.append(self._run(stream, name, policy_class(self._sized(config, stream)), platform, seed))
         return AccessRun(runs, page_reads(stream), n_ddr_pages, tuple(self._notes(stream)))
 
     def n_ddr_pages(self, stream: AccessStream) -> int:
@@ -165,14 +179,50 @@ class TieredMemory:
             migration=config.migration.costs(),
         )
 
-    def _policy(self, name: str, stream: AccessStream) -> Any:
-        policy_class, config = self._policies[name]
-        if self.config.periods == "scaled" and hasattr(config, "scaled"):
-            config = config.scaled(stream.footprint_bytes / self.config.made_for_bytes)
-        return policy_class(config)
+    def _sized(self, config: Any, stream: AccessStream) -> Any:
+        """A policy's configuration for the stream's footprint, where periods are scaled."""
+        if self.config.periods == "published":
+            return config
+        return config.scaled(stream.footprint_bytes / self.config.made_for_bytes)
 
-    def _run(self, stream: AccessStream, name: str, platform: Platform, seed: int) -> PolicyRun:
-        policy: Policy = self._policy(name, stream)
+    def _foresee(
+        self, stream: AccessStream, name: str, config: Oracle.Config, none: PolicyRun, platform: Platform, seed: int
+    ) -> PolicyRun:
+        """The best of what perfect foresight finds: plans that count of a move what the program waits for, or all that
+        the migration thread works on it, and to leave everything where it is."""
+        mlp, migration = platform.mlp, platform.migration
+        ddr_ps, cxl_ps = float(platform.ddr[0, 1]) / mlp, float(platform.cxl[0, 1]) / mlp
+        waited_ps = none.spent_ps["CXL"] + none.spent_ps["bandwidth"]
+        saved_ps = max(0.0, waited_ps / max(1, none.cxl_reads) - ddr_ps)
+        quanta = self.config.quantum_records
+        interval = max(1, config.interval_records // quanta) * quanta
+        runs, bounds = [replace(none, policy=name)], []
+        for share in sorted({migration.blocking_frac, 1.0}):
+            task = self._task(stream, platform, share)
+            plan = best_plan(task, saved_ps, interval)
+            runs.append(self._run(stream, name, Oracle(config, plan), platform, seed))
+            if share == migration.blocking_frac:
+                bounds.append(gain_bound(task, max(0.0, cxl_ps - ddr_ps), quanta, plan))
+        least_ps = none.spent_ps["compute"] + none.cxl_reads * cxl_ps - bounds[0]
+        return replace(min(runs, key=lambda run: run.time_ps), bound_ps=int(least_ps))
+
+    def _task(self, stream: AccessStream, platform: Platform, share: float) -> PlacementTask:
+        """What is to be placed, at a share of what a move costs."""
+
+        def one_pass() -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
+            return ((chunk.line, chunk.is_write) for chunk in stream.aligned_chunks(self.config.quantum_records))
+
+        return PlacementTask(
+            stream_pass=one_pass,
+            n_records=stream.n_records,
+            n_pages=stream.n_pages,
+            capacity=platform.n_ddr_pages,
+            promote_cost_ps=platform.migration.promote_ps * share,
+            demote_cost_ps=platform.migration.demote_ps * share,
+            lines_per_record=stream.lines_per_record,
+        )
+
+    def _run(self, stream: AccessStream, name: str, policy: Policy, platform: Platform, seed: int) -> PolicyRun:
         machine = self._machine(stream, policy, platform, seed)
         for first, line, is_write, compute_ps in self.quanta(stream):
             machine.feed(first, line, is_write, compute_ps)
@@ -199,8 +249,7 @@ class TieredMemory:
         """The stream in chunks of whole quanta: first record, lines, writes, and the program's own work in each quantum
         in ps."""
         quantum = self.config.quantum_records
-        size = max(1, CHUNK_RECORDS // quantum) * quantum
-        for chunk in stream.chunks(size):
+        for chunk in stream.aligned_chunks(quantum):
             edges = np.minimum(np.arange(0, len(chunk) + quantum, quantum), len(chunk)) + chunk.first
             yield chunk.first, chunk.line, chunk.is_write, np.diff(self._clock_ps(stream, edges))
 

@@ -112,6 +112,20 @@ class AccessStream:
 
         return cls(name, len(line), n_pages, make_chunks, clock=clock, page_address=page_address)
 
+    def aligned_chunks(self, multiple: int) -> Iterator[AccessChunk]:
+        """All records in order, in chunks of a multiple of `multiple` records but for the last, wherever the stream's
+        own chunks end."""
+        size = max(1, CHUNK_RECORDS // multiple) * multiple
+        kept: list[AccessChunk] = []
+        for chunk in self.make_chunks(size):
+            joined = _joined([*kept, chunk])
+            whole = len(joined) // multiple * multiple
+            if whole:
+                yield AccessChunk(joined.first, joined.line[:whole], joined.is_write[:whole])
+            rest = AccessChunk(joined.first + whole, joined.line[whole:], joined.is_write[whole:])
+            kept = [rest] if len(rest) else []
+        yield from kept
+
     def head(self, n_records: int) -> AccessStream:
         """The stream's first `n_records`; pages that only later ones touch still count."""
         if n_records >= self.n_records:
@@ -163,3 +177,14 @@ class AccessStream:
         number, within = np.divmod(record, n_records)
         samples = clock.at(within) + number * span
         return Clock(np.rint(samples).astype(np.int64), clock.every, clock.unit)
+
+
+def _joined(chunks: list[AccessChunk]) -> AccessChunk:
+    """Chunks that follow each other as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    return AccessChunk(
+        chunks[0].first,
+        np.concatenate([chunk.line for chunk in chunks]),
+        np.concatenate([chunk.is_write for chunk in chunks]),
+    )

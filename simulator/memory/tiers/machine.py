@@ -31,9 +31,7 @@ _NO_TIMES = np.zeros(0, np.int64)
 class HotTracker(Protocol):
     """A tracker in the CXL controller: it is shown line reads with their times and reports what it finds hot."""
 
-    def observe(
-        self, line: NDArray[np.uint32], time_ps: NDArray[np.int64], *, lines_per_record: int = 1
-    ) -> HotReports:
+    def observe(self, line: NDArray[np.uint32], time_ps: NDArray[np.int64], *, lines_per_record: int = 1) -> HotReports:
         """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of queries among them."""
         ...
 
@@ -47,8 +45,9 @@ class MigrationCosts:
     """What moving a page takes.
 
     `promote_ps` and `demote_ps` a page; a batch also pays `shootdown_ps` once, and no page is copied faster than
-    `copy_bytes_per_ps`. The program waits for `blocking_frac` of it all; the migration thread, of which there is one
-    with a queue of `queue_pages`, is busy for all of it.
+    `copy_bytes_per_ps`. A policy that moves pages within page faults lets the program wait for all of it. Others hand
+    them to the migration thread, of which there is one with a queue of `queue_pages`: it is busy for all of it, and the
+    program waits for `blocking_frac`. A page counts as moved when it is taken into the queue.
     """
 
     promote_ps: int
@@ -129,6 +128,7 @@ class TieredMachine:
         self.sample_records, self.sample_ps, self.sample_ddr_frac = [0], [0], [0.0]
         self._policy = policy
         self._moves = moves
+        self._moves_in_fault = bool(getattr(policy, "moves_in_fault", False))
         self._lines_per_record = lines_per_record
         self._trackers = tuple(tracker for tracker in (tracker_pages, tracker_words) if tracker is not None)
         self._tracker_pages, self._tracker_words = tracker_pages, tracker_words
@@ -330,7 +330,7 @@ class TieredMachine:
     def _engine_room(self) -> int:
         """Pages that the migration thread's queue still takes."""
         costs = self.platform.migration
-        if costs.blocking_frac >= 1.0 or not costs.promote_ps:
+        if self._moves_in_fault or not costs.promote_ps:
             return self.n_ddr_pages
         waiting = max(0, self._engine_free_ps - self.now_ps) / costs.promote_ps
         return max(0, costs.queue_pages - int(np.ceil(waiting)))
@@ -345,8 +345,13 @@ class TieredMachine:
 
     def _pay(self, n_promoted: int, n_demoted: int) -> None:
         costs = self.platform.migration
-        time_ps = costs.batch_ps(n_promoted, n_demoted)
-        waited_ps = round(time_ps * costs.blocking_frac)
+        if self._moves_in_fault:
+            # The kernel demotes in the background all the same.
+            time_ps = costs.batch_ps(0, n_demoted)
+            waited_ps = costs.batch_ps(n_promoted, 0) + round(time_ps * costs.blocking_frac)
+        else:
+            time_ps = costs.batch_ps(n_promoted, n_demoted)
+            waited_ps = round(time_ps * costs.blocking_frac)
         self._engine_free_ps = max(self._engine_free_ps, self.now_ps) + time_ps
         self._charged_ps += waited_ps
         self.spent.migration_ps += waited_ps

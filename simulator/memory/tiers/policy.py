@@ -102,8 +102,9 @@ class MachineView(Protocol):
 class Policy(Protocol):
     """A migration policy: a class in `memory/tiers/policies`, found by its module's name, with a pydantic `Config`.
 
-    One that reads trackers says so with attributes `uses_pages` and `uses_words`, and one that wants to be called at
-    records of the stream, and not at times, with `boundaries`, int64[k] in rising order.
+    One that reads trackers says so with attributes `uses_pages` and `uses_words`, one that moves pages within page
+    faults, for which the program waits, with `moves_in_fault`, and one that wants to be called at records of the
+    stream, and not at times, with `boundaries`, int64[k] in rising order.
     """
 
     name: str

@@ -49,6 +49,7 @@ class Anb:
     """Hint faults, and promotion of what is touched soon after its protection."""
 
     name = "anb"
+    moves_in_fault = True
 
     class Config(PolicyConfig):
         """The part `hw_configs/parts/policies/anb.yaml`."""
