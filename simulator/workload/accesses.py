@@ -132,14 +132,17 @@ class AccessStream:
 
     def repeated(self, times: int) -> AccessStream:
         """The stream `times` times over, one pass after the other; clock and requests go on from pass to pass."""
-        if times == 1:
+        if times == 1 or not self.n_records:
             return self
         source, n_records = self, self.n_records
 
-        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+        def make_passes(chunk_records: int) -> Iterator[AccessChunk]:
             for number in range(times):
                 for chunk in source.make_chunks(chunk_records):
                     yield AccessChunk(chunk.first + number * n_records, chunk.line, chunk.is_write)
+
+        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+            return _rejoined(make_passes(chunk_records), chunk_records)
 
         starts = self.request_starts
         if starts is not None:
@@ -163,3 +166,28 @@ class AccessStream:
         number, within = np.divmod(record, n_records)
         samples = clock.at(within) + number * span
         return Clock(np.rint(samples).astype(np.int64), clock.every, clock.unit)
+
+
+def _rejoined(chunks: Iterator[AccessChunk], n_records: int) -> Iterator[AccessChunk]:
+    """The same records `n_records` at a time, whatever the length of the chunks that they come in."""
+    held: list[AccessChunk] = []
+    n_held = 0
+    for chunk in chunks:
+        at = 0
+        while at < len(chunk):
+            end = min(len(chunk), at + n_records - n_held)
+            held.append(AccessChunk(chunk.first + at, chunk.line[at:end], chunk.is_write[at:end]))
+            n_held += end - at
+            at = end
+            if n_held == n_records:
+                yield _joined(held)
+                held, n_held = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(chunks: list[AccessChunk]) -> AccessChunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    lines = np.concatenate([chunk.line for chunk in chunks])
+    return AccessChunk(chunks[0].first, lines, np.concatenate([chunk.is_write for chunk in chunks]))
