@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def latency_ps(curve: Curve, bytes_per_ps: float) -> float:
     """Straight lines between points, flat below the first and beyond the last."""
     if bytes_per_ps <= curve[0][0]:
         return curve[0][1]
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if bytes_per_ps <= x1:
             return y0 + (y1 - y0) * (bytes_per_ps - x0) / (x1 - x0)
     return curve[-1][1]
