@@ -18,6 +18,8 @@ NOT_PROTECTED = -1
 # What `totals` counts (lines and records) and `spent` adds up (ps).
 DDR_READS, DDR_WRITES, CXL_READS, CXL_WRITES, N_TOTALS = 0, 1, 2, 3, 4
 COMPUTE, DDR_STALL, CXL_STALL, BANDWIDTH, FAULTS, N_SPENT = 0, 1, 2, 3, 4, 5
+# After them `spent` keeps the part of a ps by which true time is ahead of the clock.
+PART_OF_PS, N_KEPT = 5, 6
 _LINE_BYTES = 64.0
 _LARGEST_ITERATIONS = 200
 _TOLERANCE = 1e-12
@@ -88,7 +90,7 @@ def advance(
     seen_line, seen_ps, fault_page, fault_at_ps, fault_protected_ps, request_start, request_begin_ps,
     counts, totals, spent,
 ):  # fmt: skip
-    """Run whole quanta from record `begin` of a chunk until `now_ps` reaches `until_ps` or the chunk ends.
+    """Run whole quanta, at least one, from record `begin` of a chunk until `now_ps` is `until_ps` or the chunk ends.
 
     line uint32[n], is_write bool[n]; the chunk's first record is number `first_record` of the stream. compute_ps
     float64[q] is that of each quantum of the chunk. ddr, cxl float64[k, 2] latency tables. moved_bytes float64[2] is
@@ -96,14 +98,15 @@ def advance(
     uint8[pages]; last_touch_ps, protected_ps int64[pages]. With seen_* of length n the line reads that go to CXL are
     put there (length 0: not), as hint faults are in fault_*. request_start int64[m] are records of the stream, and
     request_begin_ps int64[m] is filled. counts int64[3] holds the numbers of seen lines, faults and begun requests;
-    totals int64[4] and spent float64[5] are added to. Returns (record after the last, time).
+    totals int64[4] and spent float64[6] are added to. Returns (record after the last, time).
     """
     n_records = len(line)
     lines_of_record = np.uint32(6)
     n_seen, n_faults, n_requests = counts[0], counts[1], counts[2]
     wants_seen = len(seen_line) > 0
     at = begin
-    while at < n_records and now_ps < until_ps:
+    # At least one: a program gets on even if between any two quanta it waits past the next time to stop.
+    while at < n_records and (at == begin or now_ps < until_ps):
         end = min(at + quantum_records, n_records)
         ddr_reads = ddr_writes = cxl_reads = cxl_writes = 0
         for index in range(at, end):
@@ -132,17 +135,18 @@ def advance(
             short = (taken - compute) / (ddr_reads * ddr_wait + cxl_reads * cxl_wait)
             ddr_wait, cxl_wait, queued = ddr_wait * short, cxl_wait * short, 0.0
         each = (compute + queued) / (end - at)
-        time = float(now_ps)
+        # Time since now_ps: in a long run a float64 of the whole time would not hold a single ps.
+        time = spent[PART_OF_PS]
         faults = 0
         for index in range(at, end):
-            if n_requests < len(request_start) and first_record + index >= request_start[n_requests]:
-                request_begin_ps[n_requests] = np.int64(time)
+            while n_requests < len(request_start) and first_record + index >= request_start[n_requests]:
+                request_begin_ps[n_requests] = now_ps + np.int64(time)
                 n_requests += 1
             page = line[index] >> lines_of_record
             time += each
             if protected_ps[page] != NOT_PROTECTED:
                 fault_page[n_faults] = page
-                fault_at_ps[n_faults] = np.int64(time)
+                fault_at_ps[n_faults] = now_ps + np.int64(time)
                 fault_protected_ps[n_faults] = protected_ps[page]
                 protected_ps[page] = NOT_PROTECTED
                 n_faults += 1
@@ -155,10 +159,14 @@ def advance(
                     time += cxl_wait
                     if wants_seen:
                         seen_line[n_seen] = line[index]
-                        seen_ps[n_seen] = np.int64(time)
+                        seen_ps[n_seen] = now_ps + np.int64(time)
                         n_seen += 1
-            last_touch_ps[page] = np.int64(time)
-        now_ps = np.int64(np.rint(now_ps + taken + faults * fault_ps))
+            # After the quantum's start even where nothing took time yet: bits that were cleared then are set again.
+            last_touch_ps[page] = now_ps + max(np.int64(time), np.int64(1))
+        # The records' times add up to this but for rounding; none of them may come after the quantum's end.
+        time = max(time, spent[PART_OF_PS] + taken + faults * fault_ps)
+        now_ps += np.int64(time)
+        spent[PART_OF_PS] = time - np.floor(time)
         totals[DDR_READS] += ddr_reads * lines_per_record
         totals[DDR_WRITES] += ddr_writes * lines_per_record
         totals[CXL_READS] += cxl_reads * lines_per_record

@@ -44,7 +44,7 @@ from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy
 from simulator.memory.trackers.config import TrackerConfig
 from simulator.memory.trackers.tracker import Tracker
-from simulator.workload.accesses import LINES_PER_PAGE, PAGE_BYTES, AccessStream
+from simulator.workload.accesses import CHUNK_RECORDS, LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
 POLICIES = "simulator.memory.tiers.policies"
 ORACLE = "oracle"
@@ -210,7 +210,7 @@ class TieredMemory:
         """What is to be placed, at a share of what a move costs."""
 
         def one_pass() -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
-            return ((chunk.line, chunk.is_write) for chunk in stream.aligned_chunks(self.config.quantum_records))
+            return ((chunk.line, chunk.is_write) for chunk in stream.chunks())
 
         return PlacementTask(
             stream_pass=one_pass,
@@ -249,7 +249,7 @@ class TieredMemory:
         """The stream in chunks of whole quanta: first record, lines, writes, and the program's own work in each quantum
         in ps."""
         quantum = self.config.quantum_records
-        for chunk in stream.aligned_chunks(quantum):
+        for chunk in stream.chunks(max(1, CHUNK_RECORDS // quantum) * quantum):
             edges = np.minimum(np.arange(0, len(chunk) + quantum, quantum), len(chunk)) + chunk.first
             yield chunk.first, chunk.line, chunk.is_write, np.diff(self._clock_ps(stream, edges))
 

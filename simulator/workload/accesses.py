@@ -112,20 +112,6 @@ class AccessStream:
 
         return cls(name, len(line), n_pages, make_chunks, clock=clock, page_address=page_address)
 
-    def aligned_chunks(self, multiple: int) -> Iterator[AccessChunk]:
-        """All records in order, in chunks of a multiple of `multiple` records but for the last, wherever the stream's
-        own chunks end."""
-        size = max(1, CHUNK_RECORDS // multiple) * multiple
-        kept: list[AccessChunk] = []
-        for chunk in self.make_chunks(size):
-            joined = _joined([*kept, chunk])
-            whole = len(joined) // multiple * multiple
-            if whole:
-                yield AccessChunk(joined.first, joined.line[:whole], joined.is_write[:whole])
-            rest = AccessChunk(joined.first + whole, joined.line[whole:], joined.is_write[whole:])
-            kept = [rest] if len(rest) else []
-        yield from kept
-
     def head(self, n_records: int) -> AccessStream:
         """The stream's first `n_records`; pages that only later ones touch still count."""
         if n_records >= self.n_records:
@@ -146,14 +132,17 @@ class AccessStream:
 
     def repeated(self, times: int) -> AccessStream:
         """The stream `times` times over, one pass after the other; clock and requests go on from pass to pass."""
-        if times == 1:
+        if times == 1 or not self.n_records:
             return self
         source, n_records = self, self.n_records
 
-        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+        def make_passes(chunk_records: int) -> Iterator[AccessChunk]:
             for number in range(times):
                 for chunk in source.make_chunks(chunk_records):
                     yield AccessChunk(chunk.first + number * n_records, chunk.line, chunk.is_write)
+
+        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+            return _rejoined(make_passes(chunk_records), chunk_records)
 
         starts = self.request_starts
         if starts is not None:
@@ -179,12 +168,26 @@ class AccessStream:
         return Clock(np.rint(samples).astype(np.int64), clock.every, clock.unit)
 
 
+def _rejoined(chunks: Iterator[AccessChunk], n_records: int) -> Iterator[AccessChunk]:
+    """The same records `n_records` at a time, whatever the length of the chunks that they come in."""
+    held: list[AccessChunk] = []
+    n_held = 0
+    for chunk in chunks:
+        at = 0
+        while at < len(chunk):
+            end = min(len(chunk), at + n_records - n_held)
+            held.append(AccessChunk(chunk.first + at, chunk.line[at:end], chunk.is_write[at:end]))
+            n_held += end - at
+            at = end
+            if n_held == n_records:
+                yield _joined(held)
+                held, n_held = [], 0
+    if held:
+        yield _joined(held)
+
+
 def _joined(chunks: list[AccessChunk]) -> AccessChunk:
-    """Chunks that follow each other as one."""
     if len(chunks) == 1:
         return chunks[0]
-    return AccessChunk(
-        chunks[0].first,
-        np.concatenate([chunk.line for chunk in chunks]),
-        np.concatenate([chunk.is_write for chunk in chunks]),
-    )
+    lines = np.concatenate([chunk.line for chunk in chunks])
+    return AccessChunk(chunks[0].first, lines, np.concatenate([chunk.is_write for chunk in chunks]))

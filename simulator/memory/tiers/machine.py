@@ -16,9 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.errors import WorkloadError
 from simulator.kernels import tiers as kernel
 from simulator.memory.tiers.pages import first_appearances
-from simulator.memory.tiers.policy import HotReports, Policy, TierCounters
+from simulator.memory.tiers.policy import NEVER_PS, HotReports, Policy, TierCounters
 
 PAGE_BYTES = 4096
 LINES_PER_PAGE = 64
@@ -142,11 +143,12 @@ class TieredMachine:
         self._request_starts = request_starts
         self._counts = np.zeros(3, np.int64)
         self._totals = np.zeros(kernel.N_TOTALS, np.int64)
-        self._spent = np.zeros(kernel.N_SPENT)
+        self._spent = np.zeros(kernel.N_KEPT)
         self._faults: list[tuple[NDArray[np.int64], ...]] = []
         self._buffers = _Buffers(0, wants_lines=bool(self._trackers))
         self._sample_every = max(1, n_records // N_SAMPLES)
         self._sampled_reads = (0, 0)
+        self._next_sample = self._sample_every
         self._boundaries = np.asarray(getattr(policy, "boundaries", _NO_TIMES), np.int64)
         self._n_boundaries_passed = 0
         self._next_event_ps = policy.start(self, seed)
@@ -186,8 +188,9 @@ class TieredMachine:
             self._sample(first + begin)
 
     def finish(self) -> None:
-        """After the last chunk."""
-        parts = (float(part) for part in self._spent)
+        """After the last chunk. Requests that begin after the last record begin at the end."""
+        self.request_begin_ps[self._counts[2] :] = self.now_ps
+        parts = (float(part) for part in self._spent[: kernel.N_SPENT])
         spent = self.spent
         spent.compute_ps, spent.ddr_ps, spent.cxl_ps, spent.bandwidth_ps, spent.fault_ps = parts
 
@@ -212,7 +215,7 @@ class TieredMachine:
         return self._taken(self._tracker_words)
 
     def set_tracker_period_ps(self, period_ps: int) -> None:
-        """Time between queries of the hot-page tracker, and 64 times that between those of the word tracker."""
+        """Time between queries of the hot-page tracker, and a 64th of that between those of the word tracker."""
         if self._tracker_pages is not None:
             self._tracker_pages.set_period(period_ps=period_ps)
         if self._tracker_words is not None:
@@ -272,12 +275,22 @@ class TieredMachine:
             buffers.fault_page, buffers.fault_ps, buffers.fault_protected_ps, self._request_starts,
             self.request_begin_ps, self._counts, self._totals, self._spent,
         )  # fmt: skip
-        self.now_ps = int(now_ps)
+        self._set_time(int(now_ps))
         return int(at)
+
+    def _set_time(self, now_ps: int) -> None:
+        # Past the last int64 the kernel's time wraps around and is negative.
+        if not self.now_ps <= now_ps < NEVER_PS:
+            raise WorkloadError(
+                f"the run takes longer than {NEVER_PS // 10**12} s, which is all the time in ps that there is",
+                where="time",
+                remedy="repeat the trace fewer times, or look for a part of the configuration with too long a time",
+            )
+        self.now_ps = now_ps
 
     def _next_stop(self, first: int, begin: int, end: int) -> int:
         """The record of the chunk at which the machine must look up: a boundary of the plan, a sample, or its end."""
-        stop = min(end, self.sample_records[-1] + self._sample_every - first)
+        stop = min(end, self._next_sample - first)
         if self._n_boundaries_passed < len(self._boundaries):
             stop = min(stop, int(self._boundaries[self._n_boundaries_passed]) - first)
         return max(stop, begin + 1)
@@ -295,7 +308,7 @@ class TieredMachine:
 
     def _settle(self) -> None:
         """Let the program wait for what the policy did."""
-        self.now_ps += self._charged_ps
+        self._set_time(self.now_ps + self._charged_ps)
         self._charged_ps = 0
 
     def _show_trackers(self) -> None:
@@ -361,8 +374,9 @@ class TieredMachine:
 
     def _sample(self, record: int) -> None:
         """Every so often: the share of line reads that DDR served since the last time."""
-        if record - self.sample_records[-1] < self._sample_every:
+        if record < self._next_sample:
             return
+        self._next_sample = record + self._sample_every
         reads = int(self._totals[kernel.DDR_READS]), int(self._totals[kernel.CXL_READS])
         served = reads[0] - self._sampled_reads[0], reads[1] - self._sampled_reads[1]
         self._sampled_reads = reads
