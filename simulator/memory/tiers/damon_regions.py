@@ -61,6 +61,7 @@ class DamonRegions:
         there are still too many, neighbours that differ more and more are merged too, up to `n_samples`.
         """
         threshold = int(self.n_accesses.max(initial=0)) // 10
+        self.age = np.where(np.abs(self.n_accesses - self.last_accesses) > threshold, 0, self.age + 1)
         while True:
             self._merge(threshold)
             threshold = max(1, 2 * threshold)
@@ -68,9 +69,7 @@ class DamonRegions:
                 return
 
     def _merge(self, threshold: int) -> None:
-        changed = np.abs(self.n_accesses - self.last_accesses) > threshold
-        ages = np.where(changed, 0, self.age + 1).tolist()
-        sizes, counts, lasts = self.size.tolist(), self.n_accesses.tolist(), self.last_accesses.tolist()
+        sizes, counts, ages = self.size.tolist(), self.n_accesses.tolist(), self.age.tolist()
         kept = [0]
         into = 0
         for region in range(1, len(sizes)):
@@ -83,9 +82,9 @@ class DamonRegions:
             ages[into] = (ages[into] * sizes[into] + ages[region] * sizes[region]) // whole
             sizes[into] = whole
         self.start = self.start[kept]
-        self.n_accesses, self.last_accesses, self.age = (
-            np.array(values, dtype=np.int64)[kept] for values in (counts, lasts, ages)
-        )
+        self.n_accesses = np.array(counts, dtype=np.int64)[kept]
+        self.last_accesses = self.last_accesses[kept]
+        self.age = np.array(ages, dtype=np.int64)[kept]
 
     def reset(self) -> None:
         """Begin to count anew."""

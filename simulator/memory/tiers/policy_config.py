@@ -11,6 +11,9 @@ the same share of it, and rates (bytes a second) stay as they are. The conventio
 * rates, fractions, counts and weights are kept; sections (models within the model) are scaled in the same way.
 
 A policy for which this is not right says so in its own `scaled`.
+
+What scaling does not keep is the number of accesses to a page in a period: it falls by as much as the program's
+bandwidth is small beside that of the footprint that it stands for, and what counts accesses sees fewer.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@
 Faults on DDR do not happen: in this mode its pages are never protected. `pick` gets every page that is promoted.
 
 Not modelled: promotion within the fault (faults are served every `service` instead), huge pages, several threads with
-periods of their own, failed migrations, time stamps in whole milliseconds.
+periods of their own, promotions that fail for a full node and wake kswapd (the machine demotes at once), time stamps in
+whole milliseconds.
 Source: Linux 6.5, kernel/sched/fair.c (task_numa_work, task_scan_min, task_scan_max, update_task_scan_period,
 should_numa_migrate_memory, numa_promotion_adjust_threshold, numa_promotion_rate_limit) and mm/mprotect.c.
 """

@@ -16,7 +16,8 @@ The program is charged `check_cost` for each page sampled, and nothing for walki
 are scaled this cost is scaled too: the number of regions is not, so the share of time that sampling takes stays.
 
 Not modelled: the update of the monitored space (it does not grow), TLB entries and caches that hide accesses from the
-access bits, watermarks, the address at which a scheme that ran out of quota goes on.
+access bits, watermarks, the address at which a scheme that ran out of quota goes on, promotions that fail for a full
+node and wake kswapd (the machine demotes at once).
 Source: Linux mm/damon/core.c and mm/damon/paddr.c; HMSDK tools/gen_migpol.py.
 """
 
@@ -132,7 +133,8 @@ class Damon:
 
         The age of regions that it took pages of starts anew."""
         config, regions = self.config, self.regions
-        chosen = np.flatnonzero(matching(regions, scheme, config.n_samples, config.aggregation_ps))
+        has_any = np.logical_or.reduceat(~is_elsewhere, regions.start)
+        chosen = np.flatnonzero(matching(regions, scheme, config.n_samples, config.aggregation_ps) & has_any)
         n_left = self._quotas[quota].left(machine.now_ps)
         if not len(chosen) or not n_left:
             return np.zeros(0, dtype=np.int64)
