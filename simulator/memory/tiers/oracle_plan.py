@@ -33,7 +33,7 @@ StreamPass: TypeAlias = Callable[[], Iterator[tuple[NDArray[np.uint32], Bools]]]
 
 _MOMENTUM = 0.7
 _SCALES = (1.0, 0.5, 0.25, 0.0, 0.0)
-_CLOSE_FRAC = 1e-6
+_CLOSE_FRAC = 1e-5
 _STEPS = 100
 _STEPS_WORK = 3 * 10**8
 
