@@ -67,10 +67,9 @@ def _priced(task: PlacementTask, benefit: Floats, price: Floats, quantum_records
     change = np.zeros(len(paid), np.int64)
     state = np.empty((task.n_pages, N_STATE))
     start_pages(state)
-    total, first = 0.0, 0
+    total = 0.0
     up, down = float(task.promote_cost_ps), float(task.demote_cost_ps)
-    for line, is_write in task.stream_pass():
+    for first, line, is_write in task.chunks():
         total += price_reads(line, is_write, first, quantum_records, paid, benefit, up, down, state, change)
-        first += len(line)
     total += price_ends(paid[-1], down, state, change)
     return float(total + task.capacity * paid[-1]), np.cumsum(change[:-1]).astype(np.float64)

@@ -117,8 +117,8 @@ def _reads_by_quantum(task: PlacementTask, plan: Plan, quantum_records: int) -> 
 
     reads, ddr_reads = np.zeros((2, -(-task.n_records // quantum_records)))
     on_ddr = np.zeros(task.n_pages, np.bool_)
-    step, record = 0, 0
-    for line, is_write in task.stream_pass():
+    step = 0
+    for record, line, is_write in task.chunks():
         begin, end = record, record + len(line)
         while begin < end:
             while step < len(plan.boundaries) and plan.boundaries[step] <= begin:
@@ -129,7 +129,6 @@ def _reads_by_quantum(task: PlacementTask, plan: Plan, quantum_records: int) -> 
             part = slice(begin - record, stop - record)
             count_reads_by_quantum(line[part], is_write[part], begin, quantum_records, on_ddr, reads, ddr_reads)
             begin = stop
-        record = end
     return reads * task.lines_per_record, ddr_reads * task.lines_per_record
 
 
