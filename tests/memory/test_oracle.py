@@ -110,7 +110,7 @@ def tasks(draw: st.DrawFn) -> PlacementTask:
     )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tasks(), st.sampled_from([1, 2]), st.integers(0, 3))
 def test_no_schedule_beats_the_bound_and_the_plan_is_one(task: PlacementTask, width: int, seed: int) -> None:
     interval = width * QUANTUM
@@ -193,6 +193,13 @@ def test_records_of_many_lines_gain_as_often() -> None:
 def test_negative_costs_are_refused() -> None:
     with pytest.raises(ValueError, match="0 or more"):
         skewed(10, 2, 1, -1.0)
+
+
+@pytest.mark.parametrize("n_records", [999, 1001])
+def test_a_stream_of_another_length_is_refused(n_records: int) -> None:
+    task = replace(skewed(1000, 10, 2, 0.0), n_records=n_records)
+    with pytest.raises(ValueError, match=f"does not give {n_records} records"):
+        best_plan(task, BENEFIT_PS, 64)
 
 
 def test_nothing_read_gains_nothing() -> None:

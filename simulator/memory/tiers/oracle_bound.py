@@ -28,14 +28,18 @@ def gain_bound(
     quantum_records: int,
     plan: Plan,
     n_rounds: int = 4,
+    *,
+    reached_ps: float | None = None,
 ) -> float:
     """Program time, in ps, that no schedule of moves at ends of quanta saves over leaving all pages in CXL.
 
     `benefit_ps` is at least what a line read saves if it goes to DDR, one value or float64[n_quanta]. Prices start from
     the plan's and are improved in up to `n_rounds` passes over the stream; each gives a bound, the least is returned.
+    `reached_ps` is the gain of a schedule at these benefits, by which the steps are sized: by default the plan's.
     """
     if task.capacity == 0:
         return 0.0
+    reached = plan.value_ps if reached_ps is None else reached_ps
     n_quanta = -(-task.n_records // quantum_records)
     benefit = np.broadcast_to(np.asarray(benefit_ps, np.float64) * task.lines_per_record, (n_quanta,)).copy()
     block = np.arange(n_quanta) * quantum_records // plan.interval_records
@@ -49,9 +53,9 @@ def gain_bound(
         direction = 0.5 * direction - excess
         slope = np.where((price <= 0) & (direction > 0), 0.0, direction)
         length = float(slope @ slope)
-        if length == 0 or best <= plan.value_ps * (1 + _CLOSE_FRAC):
+        if length == 0 or best <= reached * (1 + _CLOSE_FRAC):
             break
-        price = np.maximum(0.0, price - (bound - plan.value_ps) / length * slope)
+        price = np.maximum(0.0, price - (bound - reached) / length * slope)
     return best * (1 + _ROUNDING_FRAC)
 
 
@@ -63,10 +67,9 @@ def _priced(task: PlacementTask, benefit: Floats, price: Floats, quantum_records
     change = np.zeros(len(paid), np.int64)
     state = np.empty((task.n_pages, N_STATE))
     start_pages(state)
-    total, first = 0.0, 0
+    total = 0.0
     up, down = float(task.promote_cost_ps), float(task.demote_cost_ps)
-    for line, is_write in task.stream_pass():
+    for first, line, is_write in task.chunks():
         total += price_reads(line, is_write, first, quantum_records, paid, benefit, up, down, state, change)
-        first += len(line)
     total += price_ends(paid[-1], down, state, change)
     return float(total + task.capacity * paid[-1]), np.cumsum(change[:-1]).astype(np.float64)

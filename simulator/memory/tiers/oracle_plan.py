@@ -13,7 +13,8 @@ leave it: one at no price, in the order of all their reads, which is at least as
 changes; one in the order of their values at the best prices, first at these prices, then all again at lower ones and
 at none. The better is taken.
 
-Source: Lagrangian relaxation (M. L. Fisher, Management Science 27(1), 1981) with Polyak's step.
+Source: Lagrangian relaxation (M. L. Fisher, Management Science 27(1), 1981), with Polyak's steps towards a level that
+comes nearer each time it proves out of reach.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ Int64s: TypeAlias = NDArray[np.int64]
 StreamPass: TypeAlias = Callable[[], Iterator[tuple[NDArray[np.uint32], Bools]]]
 
 _MOMENTUM = 0.7
+_PATIENCE = 3
 _SCALES = (1.0, 0.5, 0.25, 0.0, 0.0)
-_CLOSE_FRAC = 1e-6
+_CLOSE_FRAC = 1e-5
 _STEPS = 100
-_STEPS_WORK = 3 * 10**8
+_STEPS_WORK = 12 * 10**7
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,20 @@ class PlacementTask:
     def __post_init__(self) -> None:
         if min(self.promote_cost_ps, self.demote_cost_ps, self.capacity) < 0:
             raise ValueError("costs of moves and the capacity are 0 or more")
+
+    def chunks(self) -> Iterator[tuple[int, NDArray[np.uint32], Bools]]:
+        """One pass: the number of each chunk's first record, and the chunk. Kernels rely on its being as long as said.
+
+        Raises ValueError where it is not.
+        """
+        first = 0
+        for line, is_write in self.stream_pass():
+            if first + len(line) > self.n_records:
+                break
+            yield first, line, is_write
+            first += len(line)
+        if first != self.n_records:
+            raise ValueError(f"a pass over the stream does not give {self.n_records} records")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,12 +176,10 @@ def _count(task: PlacementTask, interval_records: int) -> tuple[Int64s, Int32s, 
 
     open_interval, open_reads = np.full(task.n_pages, -1, np.int32), np.zeros(task.n_pages, np.int32)
     closed = [np.empty((3, 0), np.int32)]
-    first = 0
-    for line, is_write in task.stream_pass():
+    for first, line, is_write in task.chunks():
         out = np.empty((3, len(line)), np.int32)
         n = count_reads(line, is_write, first, interval_records, open_interval, open_reads, out[0], out[1], out[2])
         closed.append(out[:, :n].copy())
-        first += len(line)
     page, interval, reads = np.concatenate(closed, axis=1)
     n_rows = len(page) + int(np.count_nonzero(open_interval >= 0))
     offset, row_interval, row_reads = np.zeros(task.n_pages + 1, np.int64), *np.empty((2, n_rows), np.int32)
@@ -184,16 +198,20 @@ def _best_prices(rows: _Rows, reached: float) -> tuple[Floats, float]:
         return best_price, best
     price = _common_price(rows, best)
     direction = np.zeros(n_intervals)
+    hoped, n_poor = (best - reached) / 2, 0
     for _ in range(min(_STEPS, _STEPS_WORK // len(rows.interval) + 1)):
         bound, wanted, _ = rows.priced(price)
+        n_poor = 0 if bound < best - hoped / 10 else n_poor + 1
         if bound < best:
             best, best_price = bound, price
+        if n_poor > _PATIENCE:
+            hoped, n_poor = hoped / 2, 0
         direction = rows.capacity - wanted + _MOMENTUM * direction
         slope = np.where((price <= 0) & (direction > 0), 0.0, direction)
         length = float(slope @ slope)
-        if length == 0 or best <= reached * (1 + _CLOSE_FRAC):
+        if length == 0 or min(hoped, best - reached) <= best * _CLOSE_FRAC:
             break
-        price = np.maximum(0.0, price - (bound - reached) / length * slope)
+        price = np.maximum(0.0, price - (bound - max(reached, best - hoped)) / length * slope)
     return best_price, best
 
 
@@ -201,7 +219,7 @@ def _common_price(rows: _Rows, most: float) -> Floats:
     """One price for all intervals at which pages want about as many frames as there are."""
     n_intervals = len(rows.benefit)
     low, high = 0.0, most / n_intervals / rows.capacity
-    for _ in range(8):
+    for _ in range(6):
         middle = (low + high) / 2
         if rows.priced(np.full(n_intervals, middle))[1].sum() > rows.capacity * n_intervals:
             low = middle
