@@ -209,7 +209,11 @@ def _curves(axes: Axes, values: list[Value], abscissae: dict[tuple[str, str], Va
     for index, name in enumerate(series_names(values)):
         own = [value for value in values if value.series == name]
         xs = [abscissae[value.key[1:]].ours for value in own]
-        axes.plot(xs, [value.ours for value in own], color=_SERIES[index], marker=MARKERS[index], markersize=2.6)
+        baseline = own[0].is_baseline
+        axes.plot(
+            xs, [value.ours for value in own], color=MUTED if baseline else _SERIES[index], marker=MARKERS[index],
+            markersize=2.6, linestyle="--" if baseline else "-",
+        )  # fmt: skip
 
 
 def _line(

@@ -33,10 +33,11 @@ from simulator.experiments.validate_targets import (
     machine_of,
     path_of,
 )
+from simulator.experiments.validate_tiers import tier_points
 from simulator.report.wording import take_apart
 
 _POINTS: dict[str, Callable[[Path], Iterator[AnyPoint]]] = {
-    "attacc": attacc_points, "papi": papi_points, "replays": replay_points,
+    "attacc": attacc_points, "papi": papi_points, "replays": replay_points, "tiers": tier_points,
 }  # fmt: skip
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
 

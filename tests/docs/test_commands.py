@@ -25,6 +25,7 @@ PAGES = (
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",
+    "docs/tiers.md",
     "traces/README.md",
     "workloads/README.md",
 )
