@@ -162,13 +162,6 @@ def _attention_problems(config: LlmAccessConfig, spec: ModelSpec) -> Iterator[tu
             f"{spec.name} itself attends to its last {spec.sliding_window:,} positions only",
             "give dense, which keeps to that window, or overrides: {sliding_window: null}",
         )
-    longest = max(config.prompts, default=1) + 1
-    if spec.position == "learned" and longest > spec.n_positions:
-        yield (
-            "prompt_tokens",
-            f"a context of {longest:,} is beyond the {spec.n_positions:,} learned positions of {spec.name}",
-            "give a shorter prompt, or a model with rotary positions",
-        )
     if config.attention == "topk":
         context = min(config.prompts, default=1) + 1
         n_left, unit = _n_candidates(config, context), config.top_k_unit

@@ -21,6 +21,9 @@ from simulator.workload.model import ModelSpec
 
 Ints = NDArray[np.int64]
 _MOST_RANKS = 1 << 28
+# Cache lines whose records are kept from layer to layer: it bounds memory and decides nothing.
+_MOST_LINES_KEPT = 1 << 20
+_NONE = np.empty(0, dtype=np.uint32)
 _BEFORE_ATTENTION = ("norms", "q_proj", "k_proj", "v_proj")
 _AFTER_ATTENTION = ("o_proj", "router", "ffn")
 
@@ -113,6 +116,7 @@ class _Play:
         self.tables = BlockTables(run.config.batch, run.n_blocks, run.config.block_tokens, run.reach.longest)
         self.token_rng = child_rng(run.seed, "llm_accesses", "tokens")
         self.words = _zipf(run.spec.vocab) if TABLES["embedding"] in run.layout.extents else None
+        self.written, self.read = (_CacheLines(run.kv, self.tables, run.lines_per_record) for _ in range(2))
         self.layers = [self._layer_pieces(number) for number in range(run.n_layers)]
 
     def admit(self, run_step: RunStep) -> None:
@@ -121,11 +125,14 @@ class _Play:
             self.tables.release(slot)
         for slot, prompt in run_step.began:
             self.tables.grow(slot, prompt)
+        self.written.forget()
 
     def extend(self, step: Step) -> None:
         """Every sequence has room for its new token."""
         for slot, context in enumerate(step.context.tolist()):
             self.tables.grow(slot, context)
+        self.written.forget()
+        self.read.forget()
 
     def prefill(self, run_step: RunStep) -> Iterator[Piece]:
         """One pass for all prompts that begin together: weights once, keys and values written, none read back."""
@@ -190,7 +197,7 @@ class _Play:
         kv = self.run.kv
         if kv is not None:
             n_lines = kv.lines(int(positions.n_positions.sum()) * kv.n_heads)
-            yield Piece(n_lines // self.lines_per_record, True, lambda: self._cache(layer, positions))
+            yield Piece(n_lines // self.lines_per_record, True, lambda: self._cache(layer, self.written, positions))
 
     def _read(self, layer: int, step: Step) -> Iterator[Piece]:
         kv = self.run.kv
@@ -198,13 +205,11 @@ class _Play:
             n_lines = kv.lines(self.selection.n_attended(step, layer))
             yield Piece(
                 n_lines // self.lines_per_record, False,
-                lambda: self._cache(layer, self.selection.attended(step, layer)),
+                lambda: self._cache(layer, self.read, self.selection.attended(step, layer)),
             )  # fmt: skip
 
-    def _cache(self, layer: int, positions: Attended) -> Iterator[Lines]:
-        assert self.run.kv is not None
-        base = self.run.layout.extents[f"kv.layer{layer}"].first_line
-        return scattered(*self.run.kv.runs(base, self.tables.table, positions), self.lines_per_record)
+    def _cache(self, layer: int, lines: _CacheLines, positions: Attended) -> Iterator[Lines]:
+        return lines.of(positions, self.run.layout.extents[f"kv.layer{layer}"].first_line)
 
     def _experts(self, layer: int, experts: list[Ints] | None) -> Iterator[Piece]:
         if experts is not None:
@@ -225,6 +230,33 @@ class _Play:
             for layer, chosen in enumerate(self.routing.prompt(tokens, rng)):
                 used[layer].update(chosen.tolist())
         return [np.array(sorted(experts), dtype=np.int64) for experts in used]
+
+
+class _CacheLines:
+    """Lines of positions of the cache: worked out once where several layers in turn are asked for the same ones."""
+
+    def __init__(self, kv: KvShape | None, tables: BlockTables, lines_per_record: int) -> None:
+        self._kv, self._tables, self._lines_per_record = kv, tables, lines_per_record
+        self._positions: Attended | None = None
+        self._runs: tuple[Ints, Ints] | None = None
+        self._records: Lines | None = None
+
+    def forget(self) -> None:
+        """Block tables have changed."""
+        self._positions = None
+
+    def of(self, positions: Attended, base_line: int) -> Iterator[Lines]:
+        """Records of the positions in a layer whose pool begins at `base_line`."""
+        if self._positions is not positions:
+            assert self._kv is not None
+            self._positions, self._records = positions, None
+            self._runs = self._kv.runs(0, self._tables.table, positions)
+            if self._runs[1].sum() <= _MOST_LINES_KEPT:
+                self._records = np.concatenate([*scattered(*self._runs, self._lines_per_record), _NONE])
+        if self._records is not None:
+            yield self._records + np.uint32(base_line)
+        elif self._runs is not None:
+            yield from scattered(self._runs[0] + base_line, self._runs[1], self._lines_per_record)
 
 
 def _kv_shape(config: LlmAccessConfig, spec: ModelSpec, by_head: bool) -> KvShape:

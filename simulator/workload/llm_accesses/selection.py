@@ -48,16 +48,15 @@ class Selection(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Recent:
-    """All positions (`window` None), or the last `window` and the first `sinks`.
+    """All positions (`window` None), or the last `window` and the first `sinks`; alike in all layers.
 
     Source: Xiao et al. 2023 (StreamingLLM), section 3, for windows with sinks.
     """
 
-    n_heads: int
-    window: int | None = None
-    sinks: int = 0
+    def __init__(self, n_heads: int, window: int | None = None, sinks: int = 0) -> None:
+        self.n_heads, self.window, self.sinks = n_heads, window, sinks
+        self._last: tuple[Step, Attended] | None = None
 
     def n_attended(self, step: Step, layer: int) -> int:
         """(position, head) pairs."""
@@ -65,8 +64,12 @@ class Recent:
         return int(most.sum()) * self.n_heads
 
     def attended(self, step: Step, layer: int) -> Attended:
-        """For each sequence its sinks, and then its window."""
-        context = step.context
+        """For each sequence its sinks, and then its window; the same object for all layers of a step."""
+        if self._last is None or self._last[0] is not step:
+            self._last = step, self._ranges(step.context)
+        return self._last[1]
+
+    def _ranges(self, context: Ints) -> Attended:
         sequence = np.arange(len(context))
         if self.window is None:
             return Attended(sequence, None, np.zeros_like(context), context)

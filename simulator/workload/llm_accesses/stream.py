@@ -23,8 +23,6 @@ from simulator.workload.llm_accesses.passes import LlmRun
 from simulator.workload.llm_accesses.runs import chunked
 from simulator.workload.llm_accesses.selection import Selection
 
-_CLOCK_RECORDS = 1 << 12
-
 
 def llm_stream(config: LlmAccessConfig, seed: int = 1, selection: Selection | None = None) -> AccessStream:
     """The accesses of a run; `request_starts` are the first records of its decode steps.
@@ -68,9 +66,21 @@ def _clock(starts: NDArray[np.int64], n_records: int, compute_per_step_ps: int) 
     """Compute time, spread evenly over each step's records; there is none before the first step."""
     if not compute_per_step_ps:
         return None
-    record = np.arange(0, n_records + _CLOCK_RECORDS, _CLOCK_RECORDS)
-    at = np.interp(record, np.append(starts, n_records), np.arange(len(starts) + 1) * float(compute_per_step_ps))
-    return Clock(np.rint(at).astype(np.int64), _CLOCK_RECORDS, "ps")
+    bounds = np.append(starts, n_records)
+    every = _between_samples(int(np.diff(bounds).min()), n_records)
+    # The last sample lies beyond the last record, on the line of the last step.
+    n_samples = -(-n_records // every) + 1
+    end = (n_samples - 1) * every
+    beyond = (end - n_records) / (n_records - int(starts[-1]))
+    steps = np.append(np.arange(len(bounds), dtype=np.float64), len(starts) + beyond)
+    at = np.interp(np.arange(n_samples) * every, np.append(bounds, end), steps)
+    return Clock(np.rint(at * compute_per_step_ps).astype(np.int64), every, "ps")
+
+
+def _between_samples(shortest_step: int, n_records: int) -> int:
+    """Records from sample to sample: sixteen samples a step and more, but no more than a million in all."""
+    wanted = max(1, shortest_step // 16, n_records >> 20)
+    return 1 << (wanted - 1).bit_length()
 
 
 def _notes(run: LlmRun) -> Iterable[str]:

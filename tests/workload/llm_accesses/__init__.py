@@ -1,0 +1,1 @@
+"""Page accesses of language models' runs."""
