@@ -34,15 +34,15 @@ from simulator.core.quantities import (
 )
 from simulator.core.registry import load_kind
 from simulator.core.spelling import did_you_mean
+from simulator.devices.hot_page_tracker import HotPageTracker
 from simulator.devices.tier_memory import TierMemory
 from simulator.memory.tiers.latency_curve import LatencyCurve
 from simulator.memory.tiers.machine import MigrationCosts, Platform, TieredMachine
-from simulator.memory.tiers.oracle_bound import gain_bound
-from simulator.memory.tiers.oracle_plan import PlacementTask, best_plan
+from simulator.memory.tiers.oracle_plan import PlacementTask
+from simulator.memory.tiers.oracle_time import TimeModel, foresee
 from simulator.memory.tiers.policies.no_migration import NoMigration
 from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy
-from simulator.memory.trackers.config import TrackerConfig
 from simulator.memory.trackers.tracker import Tracker
 from simulator.workload.accesses import CHUNK_RECORDS, LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
@@ -115,8 +115,8 @@ class TieredMemory:
         migrate: bool = True
         periods: Literal["published", "scaled"] = "published"
         made_for_bytes: PositiveBytes
-        page_tracker: TrackerConfig
-        word_tracker: TrackerConfig
+        page_tracker: HotPageTracker.Config
+        word_tracker: HotPageTracker.Config
         policies: dict[str, ConfigTree]
 
     def __init__(self, config: Config) -> None:
@@ -190,21 +190,16 @@ class TieredMemory:
     ) -> PolicyRun:
         """The best of what perfect foresight finds: plans that count of a move what the program waits for, or all that
         the migration thread works on it, and to leave everything where it is."""
-        mlp, migration = platform.mlp, platform.migration
-        ddr_ps, cxl_ps = float(platform.ddr[0, 1]) / mlp, float(platform.cxl[0, 1]) / mlp
-        waited_ps = none.spent_ps["CXL"] + none.spent_ps["bandwidth"]
-        saved_ps = max(0.0, waited_ps / max(1, none.cxl_reads) - ddr_ps)
-        quanta = self.config.quantum_records
-        interval = max(1, config.interval_records // quanta) * quanta
-        runs, bounds = [replace(none, policy=name)], []
-        for share in sorted({migration.blocking_frac, 1.0}):
-            task = self._task(stream, platform, share)
-            plan = best_plan(task, saved_ps, interval)
-            runs.append(self._run(stream, name, Oracle(config, plan), platform, seed))
-            if share == migration.blocking_frac:
-                bounds.append(gain_bound(task, max(0.0, cxl_ps - ddr_ps), quanta, plan))
-        least_ps = none.spent_ps["compute"] + none.cxl_reads * cxl_ps - bounds[0]
-        return replace(min(runs, key=lambda run: run.time_ps), bound_ps=int(least_ps))
+        quantum = self.config.quantum_records
+        interval = max(1, config.interval_records // quantum) * quantum
+        compute_ps = np.concatenate([chunk[-1] for chunk in self.quanta(stream)])
+        model = TimeModel(compute_ps, platform.ddr, platform.cxl, platform.mlp, quantum)
+        shares = sorted({platform.migration.blocking_frac, 1.0})
+        found = [foresee(self._task(stream, platform, share), model, interval) for share in shares]
+        runs = [self._run(stream, name, Oracle(config, foresight.plan), platform, seed) for foresight in found]
+        best = min([replace(none, policy=name), *runs], key=lambda run: run.time_ps)
+        # What the program waits for is the least that a move costs anybody.
+        return replace(best, bound_ps=int(found[0].least_ps))
 
     def _task(self, stream: AccessStream, platform: Platform, share: float) -> PlacementTask:
         """What is to be placed, at a share of what a move costs."""

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from simulator.core.quantities import PositivePs
 from simulator.memory.tiers.oracle_plan import Int64s, Plan
 from simulator.memory.tiers.policy import NEVER_PS, MachineView
 
@@ -20,12 +21,14 @@ class Oracle:
     name = "oracle"
 
     class Config(BaseModel):
-        """The part of the configuration: how coarse the plan is, in records; pages move at multiples of it only."""
+        """The part of the configuration: how coarse the plan is, in records; pages move at multiples of it only. What
+        the migration queue does not take is tried again every `retry`."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         kind: Literal["oracle"] = "oracle"
         interval_records: PositiveInt = 16_384
+        retry_ps: PositivePs = 10**10
 
     def __init__(self, config: Oracle.Config, plan: Plan) -> None:
         self.config = config
@@ -41,7 +44,7 @@ class Oracle:
         return self.act(machine)
 
     def act(self, machine: MachineView) -> int:
-        """All moves up to now. Promotions that the machine refused are tried again after the next quantum."""
+        """All moves up to now. Promotions that the machine refused are tried again a little later."""
         plan, counters = self._plan, machine.counters()
         n_lines = counters.ddr_reads + counters.ddr_writes + counters.cxl_reads + counters.cxl_writes
         n_due = int(np.searchsorted(plan.boundaries, n_lines // plan.lines_per_record, side="right"))
@@ -53,7 +56,7 @@ class Oracle:
         if n_due == self._n_done:
             self._promote(machine, self._late[:0])
         self._n_done = n_due
-        return machine.now_ps if len(self._late) else NEVER_PS
+        return machine.now_ps + self.config.retry_ps if len(self._late) else NEVER_PS
 
     def _promote(self, machine: MachineView, pages: Int64s) -> None:
         """Promote late pages and these, as far as there is room that needs no demotion and the machine takes them."""
