@@ -23,7 +23,11 @@ OutOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 FormatOption = Annotated[
     str,
-    typer.Option("--format", metavar="FORMAT", help="Format of the request trace, or auto to tell it by its content."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Format of the trace, or auto to tell it by its content.",
+    ),
 ]
 
 

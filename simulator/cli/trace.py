@@ -29,15 +29,40 @@ def export(
 
 @app.command("info")
 def describe(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Request trace.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Trace of requests, or of memory accesses.")],
     trace_format: FormatOption = "auto",
+    windows: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--window",
+            metavar="READS",
+            help="Accesses: window of the sparsity, in reads; repeatable (default: 262144 and 1048576, and the whole).",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a request trace holds."""
+    """Tell what a trace holds: of requests, or of memory accesses."""
     from simulator.experiments.traces import describe_trace
     from simulator.report.printing import show_run
 
-    show_run(sys.stdout, describe_trace(file, trace_format), None, as_json=as_json)
+    show_run(sys.stdout, describe_trace(file, trace_format, tuple(windows or ())), None, as_json=as_json)
+
+
+@app.command("convert")
+def convert(
+    file: Annotated[str, typer.Argument(metavar="IN", help="Trace of memory accesses.")],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="File to write, ending in .npz, .csv or .txt.")],
+    trace_format: FormatOption = "auto",
+    n_records: Annotated[
+        int | None, typer.Option("--accesses", metavar="N", help="Only the first N accesses (default: all).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a trace of memory accesses in another form."""
+    from simulator.experiments.access_traces import convert_accesses
+    from simulator.report.printing import show_run
+
+    show_run(sys.stdout, convert_accesses(file, target, trace_format, n_records), None, as_json=as_json)
 
 
 @app.command("record", context_settings={"allow_interspersed_args": False})

@@ -13,6 +13,7 @@ from simulator.core.config import load_part
 from simulator.core.errors import ConfigError
 from simulator.core.registry import list_kinds, load_kind
 from simulator.core.spelling import did_you_mean
+from simulator.workload.access_reading import access_formats
 from simulator.workload.catalog import data_directory, list_models, load_model
 from simulator.workload.length_sets import list_lengths, load_lengths
 from simulator.workload.traces import formats
@@ -84,8 +85,13 @@ def lengths() -> Table:
 
 
 def trace_formats() -> Table:
-    """The request-trace formats that `--format` takes."""
-    return Table(("format", "holds"), [(name, _summary("simulator.workload.traces", name)) for name in formats()])
+    """The formats that `--format` takes: of traces of requests, then of traces of memory accesses."""
+    packages = (
+        ("requests", "simulator.workload.traces", formats()),
+        ("accesses", "simulator.workload.access_traces", access_formats()),
+    )
+    rows = [(name, of, _summary(package, name)) for of, package, names in packages for name in names]
+    return Table(("format", "of", "holds"), rows)
 
 
 def scopes() -> Table:

@@ -1,26 +1,53 @@
-"""`sim trace info`: what a request trace holds."""
+"""`sim trace info`: what a trace of requests, or of memory accesses, holds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.contracts.results import RunRecord, Scalar
 from simulator.core.errors import ConfigError
+from simulator.core.spelling import did_you_mean
+from simulator.experiments.access_traces import describe_accesses, is_access_trace
+from simulator.workload.access_reading import access_formats
 from simulator.workload.trace_summary import LengthSummary, TraceSummary, trace_info
-from simulator.workload.traces import TraceOptions
+from simulator.workload.traces import TraceOptions, formats
 
 # A trace of lengths has no arrivals of its own: it is read at some rate, of which nothing is told.
 _ANY_RATE = TraceOptions(qps=1.0)
 
 
-def describe_trace(file: str | Path, format_name: str = "auto") -> RunRecord:
-    """Requests, rate, lengths and prefixes of a trace. Raises WorkloadError, by line, for one that cannot be read."""
+def describe_trace(file: str | Path, format_name: str = "auto", windows: Sequence[int] = ()) -> RunRecord:
+    """Requests, rate, lengths and prefixes of a trace of requests; of one of memory accesses what `describe_accesses`
+    tells, with the sparsity in `windows` of so many reads.
+
+    Raises WorkloadError, by line, for one that cannot be read; ConfigError for windows of a trace of requests.
+    """
+    if is_access_trace(file, format_name):
+        return describe_accesses(file, format_name, windows)
+    _check_format(format_name)
+    if windows:
+        raise ConfigError(
+            f"{file} is no trace of memory accesses, and only those have windows",
+            where="--window",
+            remedy="leave it out, or name the trace's --format",
+        )
     try:
         return _record(trace_info(file, format_name), has_arrivals=True)
     except ConfigError as error:
         if error.where != "--qps":
             raise
     return _record(trace_info(file, format_name, _ANY_RATE), has_arrivals=False)
+
+
+def _check_format(format_name: str) -> None:
+    names = ("auto", *formats(), *access_formats())
+    if format_name not in names:
+        raise ConfigError(
+            f"trace format {format_name!r} is not known",
+            where="--format",
+            remedy=did_you_mean(format_name, names, noun="one of"),
+        )
 
 
 def _record(summary: TraceSummary, *, has_arrivals: bool) -> RunRecord:

@@ -9,6 +9,7 @@ from typing import get_args
 from simulator.devices.aim_device import Detail
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
+from simulator.experiments.access_traces import describe_accesses
 from simulator.experiments.calibrate import fit
 from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
@@ -29,6 +30,7 @@ def warmup() -> None:
         }
         run_llm(load_settings(config, small))
     _warm_memories()
+    _warm_accesses()
     _warm_gpus()
 
 
@@ -42,6 +44,14 @@ def _warm_memories() -> None:
         trace = Path(folder) / "trace"
         trace.write_text("LD 0x40\n")
         plan_replay(parts[0], trace).perform()
+
+
+def _warm_accesses() -> None:
+    """Count a little trace of memory accesses."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace"
+        trace.write_text("0x40 R\n")
+        describe_accesses(trace, "text", (1,))
 
 
 def _warm_gpus() -> None:

@@ -149,7 +149,8 @@ def _clock(windows: Sequence[Regions], window_records: NDArray[np.int64]) -> Clo
     origin = windows[0].start_ps
     start_ps = np.array([one.start_ps - origin for one in windows], np.int64)
     end_ps = np.array([one.end_ps - origin for one in windows], np.int64)
-    into = (record - (end - window_records)[window]) / window_records[window]
+    # A sample behind the end of the records comes at the end of the last window.
+    into = np.minimum((record - (end - window_records)[window]) / window_records[window], 1.0)
     samples = start_ps[window] + np.rint(into * (end_ps - start_ps)[window]).astype(np.int64)
     samples = np.maximum.accumulate(samples)
     return Clock(samples - samples[0], RECORDS_PER_SAMPLE, "ps")

@@ -156,18 +156,23 @@ def addresses(block: TextBlock, start: Positions, end: Positions) -> NDArray[np.
     """Words that are addresses, hexadecimal after 0x, else decimal. Raises WorkloadError at the first that is none."""
     is_hex = (block.raw[start] == _ZERO) & _IS_X[block.raw[start + 1]] & (end - start > 2)
     if is_hex.all():
-        return hexadecimals(block, start + 2, end, "address")
+        return hexadecimals(block, start, end, "address", n_prefix=2)
     if not is_hex.any():
         return decimals(block, start, end, "address")
     value = np.empty(len(start), np.uint64)
     value[~is_hex] = decimals(block, start[~is_hex], end[~is_hex], "address")
-    value[is_hex] = hexadecimals(block, start[is_hex] + 2, end[is_hex], "address")
+    value[is_hex] = hexadecimals(block, start[is_hex], end[is_hex], "address", n_prefix=2)
     return value
 
 
-def hexadecimals(block: TextBlock, start: Positions, end: Positions, what: str) -> NDArray[np.uint64]:
-    """Words of hexadecimal digits. Raises WorkloadError, which calls them `what`, at the first that is none."""
-    digit, width = _digits(block, start, end, _N_HEX)
+def hexadecimals(
+    block: TextBlock, start: Positions, end: Positions, what: str, n_prefix: int = 0
+) -> NDArray[np.uint64]:
+    """Words of hexadecimal digits, after a prefix of so many bytes (2 of 0x).
+
+    Raises WorkloadError, which calls them `what`, at the first that is none.
+    """
+    digit, width = _digits(block, start + n_prefix, end, _N_HEX)
     wrong = ((digit > 15) & _within(width, _N_HEX)).any(axis=1) | (width < 1)
     pairs = (digit[:, 0::2] << 4) | (digit[:, 1::2] & 15)
     value = np.ascontiguousarray(pairs).view(">u8")[:, 0].astype(np.uint64)
@@ -175,7 +180,7 @@ def hexadecimals(block: TextBlock, start: Positions, end: Positions, what: str) 
     # What stands before a word is shifted out and in again as zeros.
     value = (value << unused) >> unused
     _check(block, start, end, wrong, what)
-    return _with_long_words(block, start, end, value, 16, what)
+    return _with_long_words(block, start, end, value, n_prefix + _N_HEX, 16, what)
 
 
 def decimals(block: TextBlock, start: Positions, end: Positions, what: str) -> NDArray[np.uint64]:
@@ -194,7 +199,7 @@ def decimals(block: TextBlock, start: Positions, end: Positions, what: str) -> N
         if over.any():
             _too_large(block, start, end, int(np.argmax(over)), what)
         value[leading == 1] += _TEN_19
-    return _with_long_words(block, start, end, value, 10, what)
+    return _with_long_words(block, start, end, value, _N_DECIMAL, 10, what)
 
 
 def operations(block: TextBlock, start: Positions, end: Positions) -> NDArray[np.bool_]:
@@ -260,15 +265,18 @@ def _too_large(block: TextBlock, start: Positions, end: Positions, at: int, what
 
 
 def _with_long_words(
-    block: TextBlock, start: Positions, end: Positions, value: NDArray[np.uint64], base: int, what: str
+    block: TextBlock, start: Positions, end: Positions, value: NDArray[np.uint64], n_bytes: int, base: int, what: str
 ) -> NDArray[np.uint64]:
-    """The values with those of words that have more digits than 64 bits need put right: zeros in front are fine."""
-    for at in np.flatnonzero(end - start > (_N_HEX if base == 16 else _N_DECIMAL)).tolist():
+    """The values with those of words of more than `n_bytes` bytes put right: zeros in front of a number are fine."""
+    for at in np.flatnonzero(end - start > n_bytes).tolist():
+        word = block.raw[start[at] : end[at]].tobytes()
         try:
-            number = int(block.raw[start[at] : end[at]].tobytes(), base)
+            # Python would take an underscore among digits.
+            number = int(word, base) if word.isalnum() else -1
         except ValueError:
+            number = -1
+        if number < 0:
             _check(block, start[at : at + 1], end[at : at + 1], np.ones(1, np.bool_), what)
-            raise
         if number >= 1 << 64:
             _too_large(block, start, end, at, what)
         value[at] = number

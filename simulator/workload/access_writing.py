@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import ModelFault, WorkloadError
-from simulator.workload.access_traces.npz import RECORDS_PER_SAMPLE
-from simulator.workload.accesses import LINES_PER_PAGE
+from simulator.workload.access_pages import RECORDS_PER_SAMPLE
+from simulator.workload.accesses import LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, AccessChunk, AccessStream
 
+ENDINGS = (".npz", ".csv", ".txt")
 _BLOCK_RECORDS = 1 << 20
+_TEXT_RECORDS = 1 << 17
+_PS_PER_NS = 1000
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -32,7 +35,7 @@ def write_npz(
     """Write the .npz format of `access_traces/npz.py`: the same records give the same bytes.
 
     `line` uint32[n], `is_write` bool[n]; `page_address` uint64[pages] is the number (address / 4 KiB) of each page,
-    by default its id; a clock int64[ceil(n / 1024)], in instructions or in picoseconds, may be left out. Raises
+    by default its id; a clock int64[ceil(n / 1024) or more], in instructions or in picoseconds, may be left out. Raises
     WorkloadError where the file exists already or cannot be written; then nothing is left behind.
     """
     n_records = len(line)
@@ -53,10 +56,78 @@ def write_npz(
         _column(archive, "vpn", vpn.astype("<u8"))
         for name, samples in (("icount_per_1024", icount_per_1024), ("time_ps_per_1024", time_ps_per_1024)):
             if samples is not None:
+                # Two samples make a clock of a trace that is shorter than the distance between them.
                 n_samples = -(-n_records // RECORDS_PER_SAMPLE)
                 if len(samples) < n_samples:
                     raise ModelFault(f"{len(samples)} samples of {name} for {n_records} records")
-                _column(archive, name, samples[:n_samples].astype("<u8"))
+                _column(archive, name, samples[: max(2, n_samples)].astype("<u8"))
+
+
+def write_accesses(path: str | Path, stream: AccessStream) -> None:
+    """Write a stream as its file's ending says: .npz, .csv (address, write and the clock) or .txt (address and R or W).
+
+    Raises WorkloadError for another ending, for a file that exists, and for one that cannot be written.
+    """
+    ending = Path(path).suffix
+    if ending not in ENDINGS:
+        raise WorkloadError(
+            f"a trace of accesses is not written as {ending or 'a file without ending'!r}",
+            where=str(path),
+            remedy=f"end the name in {', '.join(ENDINGS)}",
+        )
+    if ending == ".npz":
+        _write_archive(path, stream)
+        return
+    with new_file(path) as file:
+        if ending == ".csv":
+            file.write(f"address,write{_clock_column(stream)}\n".encode())
+        for chunk in stream.chunks(_TEXT_RECORDS):
+            rows = _csv_rows(stream, chunk) if ending == ".csv" else _text_rows(stream, chunk)
+            file.write("".join(rows).encode())
+
+
+def _write_archive(path: str | Path, stream: AccessStream) -> None:
+    line = np.empty(stream.n_records, np.uint32)
+    is_write = np.empty(stream.n_records, np.bool_)
+    for chunk in stream.chunks():
+        line[chunk.first : chunk.first + len(chunk)] = chunk.line
+        is_write[chunk.first : chunk.first + len(chunk)] = chunk.is_write
+    instructions, time_ps = None, None
+    if stream.clock is not None:
+        record = np.arange(0, stream.n_records + RECORDS_PER_SAMPLE, RECORDS_PER_SAMPLE)
+        clock = stream.clock
+        samples = np.rint(clock.at(record)).astype(np.int64)
+        instructions, time_ps = (samples, None) if clock.unit == "instructions" else (None, samples)
+    write_npz(path, line, is_write, stream.page_address, instructions, time_ps_per_1024=time_ps)
+
+
+def _addresses(stream: AccessStream, chunk: AccessChunk) -> list[int]:
+    page, word = np.divmod(chunk.line.astype(np.uint64), np.uint64(LINES_PER_PAGE))
+    number = page if stream.page_address is None else stream.page_address[page]
+    found: list[int] = (number * np.uint64(PAGE_BYTES) + word * np.uint64(LINE_BYTES)).tolist()
+    return found
+
+
+def _text_rows(stream: AccessStream, chunk: AccessChunk) -> Iterator[str]:
+    for address, is_write in zip(_addresses(stream, chunk), chunk.is_write.tolist(), strict=True):
+        yield f"{address:#x} {'W' if is_write else 'R'}\n"
+
+
+def _csv_rows(stream: AccessStream, chunk: AccessChunk) -> Iterator[str]:
+    address, is_write = _addresses(stream, chunk), chunk.is_write.tolist()
+    if stream.clock is None:
+        yield from (f"{at:#x},{write:d}\n" for at, write in zip(address, is_write, strict=True))
+        return
+    scale = 1 if stream.clock.unit == "instructions" else _PS_PER_NS
+    record = np.arange(chunk.first, chunk.first + len(chunk))
+    times = (stream.clock.at(record) // scale).astype(np.int64).tolist()
+    yield from (f"{at:#x},{write:d},{time}\n" for at, write, time in zip(address, is_write, times, strict=True))
+
+
+def _clock_column(stream: AccessStream) -> str:
+    if stream.clock is None:
+        return ""
+    return ",instructions" if stream.clock.unit == "instructions" else ",time_ns"
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.errors import WorkloadError
+
 LINE_BYTES = 64
 PAGE_BYTES = 4096
 LINES_PER_PAGE = PAGE_BYTES // LINE_BYTES
@@ -113,22 +115,37 @@ class AccessStream:
         return cls(name, len(line), n_pages, make_chunks, clock=clock, page_address=page_address)
 
     def head(self, n_records: int) -> AccessStream:
-        """The stream's first `n_records`; pages that only later ones touch still count."""
-        if n_records >= self.n_records:
-            return self
+        """The first records, and the pages that they touch (all pages, where the stream has regions).
+
+        Raises WorkloadError where there are not so many.
+        """
+        if not 1 <= n_records <= self.n_records:
+            raise WorkloadError(
+                f"{n_records:,} accesses of a trace of {self.n_records:,}",
+                where=self.name,
+                remedy=f"take 1 to {self.n_records:,}",
+            )
         source = self
 
         def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
             for chunk in source.make_chunks(chunk_records):
-                left = n_records - chunk.first
-                if left <= 0:
+                kept = n_records - chunk.first
+                if kept <= 0:
                     return
-                yield AccessChunk(chunk.first, chunk.line[:left], chunk.is_write[:left])
+                yield AccessChunk(chunk.first, chunk.line[:kept], chunk.is_write[:kept])
 
+        n_pages = self.n_pages
+        if not self.regions:
+            n_pages = 1 + max(int(chunk.line.max()) // LINES_PER_PAGE for chunk in make_chunks(CHUNK_RECORDS))
         starts = self.request_starts
-        if starts is not None:
-            starts = starts[starts < n_records]
-        return replace(self, n_records=n_records, make_chunks=make_chunks, request_starts=starts)
+        return replace(
+            self,
+            n_records=n_records,
+            n_pages=n_pages,
+            make_chunks=make_chunks,
+            page_address=None if self.page_address is None else self.page_address[:n_pages],
+            request_starts=None if starts is None else starts[starts < n_records],
+        )
 
     def repeated(self, times: int) -> AccessStream:
         """The stream `times` times over, one pass after the other; clock and requests go on from pass to pass."""

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from simulator.core.errors import WorkloadError
 from simulator.workload.access_file import AccessFile, AccessHead
+from simulator.workload.access_pages import MAX_PAGES, RECORDS_PER_SAMPLE
 from simulator.workload.accesses import LINES_PER_PAGE, AccessStream, Clock, ClockUnit
 
-RECORDS_PER_SAMPLE = 1024
-MAX_PAGES = 1 << 26
 MAX_PAGE_NUMBER = (1 << 52) - 1
 CLOCKS: dict[str, ClockUnit] = {"icount_per_1024": "instructions", "time_ps_per_1024": "ps"}
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -121,9 +120,9 @@ class _Members:
         name = next((name for name in CLOCKS if name in self._names), None)
         if name is None:
             return None
-        # A last sample at the end of the records is as good as none.
         n_samples = -(-n_records // RECORDS_PER_SAMPLE)
-        samples = self.column(name, (n_samples, n_records // RECORDS_PER_SAMPLE + 1))
+        # One more, at or behind the end of the records, is taken as well.
+        samples = self.column(name, (n_samples, n_samples + 1))
         falls = np.flatnonzero(samples[1:] < samples[:-1])
         if len(falls):
             at = int(falls[0])
