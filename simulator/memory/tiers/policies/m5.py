@@ -9,6 +9,7 @@ Not modelled: the time of polling, which runs on a core of its own; several migr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,7 +160,10 @@ class M5:
         self._ddr_of_total = densities.ddr_of_total
         if not densities.known:
             return True  # at start-up: everything, at the period before
-        frequency = config.f0 * (densities.cxl / densities.ddr) ** config.exponent
+        try:
+            frequency = config.f0 * (densities.cxl / densities.ddr) ** config.exponent
+        except OverflowError:
+            frequency = math.inf
         period = 1 / frequency if frequency > 0 else config.max_period_cyc
         cycles = int(min(max(period, config.min_period_cyc), config.max_period_cyc))
         machine.set_tracker_period_ps(self._period_ps(cycles))
