@@ -253,8 +253,7 @@ class TieredMemory:
         processor = self.config.processor
         ps_per_instruction = _PS_PER_S / (processor.clock_hz * processor.ipc)
         if stream.clock is None:
-            passed: NDArray[np.float64] = record * processor.instructions_per_record
-            return passed * ps_per_instruction
+            return record.astype(np.float64) * (processor.instructions_per_record * ps_per_instruction)
         passed = stream.clock.at(record)
         return passed if stream.clock.unit == "ps" else passed * ps_per_instruction
 
