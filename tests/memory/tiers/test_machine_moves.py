@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.core.errors import WorkloadError
+from simulator.core.errors import ModelFault, WorkloadError
 from simulator.memory.tiers.machine import MigrationCosts, TieredMachine
 from simulator.memory.tiers.policy import NEVER_PS, MachineView
 from tests.memory.tiers.machine_cases import FREE, Asking, Case, Never, Scripted, Seeing, case, script
@@ -229,6 +229,15 @@ def test_time_that_int64_cannot_hold_is_refused() -> None:
         long.run(Never())
     with pytest.raises(WorkloadError, match="longer than"):
         touching([0] * 4, n_pages=2, n_ddr=1).run(Asking(1, lambda machine: machine.charge(1 << 63)))
+
+
+def test_what_the_kernel_would_look_up_beyond_its_arrays_is_refused() -> None:
+    stream = touching([0, 1, 2, 1], n_pages=2, n_ddr=1)
+    with pytest.raises(ModelFault, match="record 2 is of line 128, and there are 2 pages"):
+        stream.run(Never())
+    machine = replace(stream, n_pages=3).machine(Never())
+    with pytest.raises(ModelFault, match="4 quanta from record 8, with the work of 3"):
+        machine.feed(8, stream.line, stream.is_write, stream.compute_ps[:3])
 
 
 def test_the_largest_line_and_the_smallest_machine() -> None:
