@@ -21,6 +21,7 @@ COMPUTE, DDR_STALL, CXL_STALL, BANDWIDTH, FAULTS, N_SPENT = 0, 1, 2, 3, 4, 5
 # After them `spent` keeps the part of a ps by which true time is ahead of the clock.
 PART_OF_PS, N_KEPT = 5, 6
 _LINE_BYTES = 64.0
+_LINE_BITS = np.uint32(6)
 _LARGEST_ITERATIONS = 200
 _TOLERANCE = 1e-12
 
@@ -84,6 +85,79 @@ def quantum_time(compute_ps, ddr_reads, cxl_reads, ddr_bytes, cxl_bytes, ddr, cx
 
 
 @njit(cache=True)
+def _count_records(line, is_write, at, end, tier):
+    """Records at to end by what they are: DDR reads, DDR writes, CXL reads, CXL writes."""
+    ddr_reads = ddr_writes = cxl_reads = cxl_writes = 0
+    for index in range(at, end):
+        if tier[line[index] >> _LINE_BITS] == DDR:
+            if is_write[index]:
+                ddr_writes += 1
+            else:
+                ddr_reads += 1
+        elif is_write[index]:
+            cxl_writes += 1
+        else:
+            cxl_reads += 1
+    return ddr_reads, ddr_writes, cxl_reads, cxl_writes
+
+
+@njit(cache=True)
+def _shares(compute, ddr_reads, cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp):
+    """Time of a quantum and what it is made of: the wait of one line read from either tier, and the rest beside
+    compute, in which all wait for bandwidth."""
+    taken = quantum_time(compute, ddr_reads, cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp)
+    ddr_wait = cxl_wait = 0.0
+    if taken > 0.0:
+        ddr_wait = latency_at(ddr, ddr_bytes / taken) / mlp
+        cxl_wait = latency_at(cxl, cxl_bytes / taken) / mlp
+    queued = taken - compute - ddr_reads * ddr_wait - cxl_reads * cxl_wait
+    if queued < 0.0:
+        # At a tier's peak its last latency may be more than the reads could wait in that time.
+        short = (taken - compute) / (ddr_reads * ddr_wait + cxl_reads * cxl_wait)
+        ddr_wait, cxl_wait, queued = ddr_wait * short, cxl_wait * short, 0.0
+    return taken, ddr_wait, cxl_wait, queued
+
+
+@njit(cache=True)
+def _pass_records(
+    line, is_write, at, end, first_record, now_ps, time, each, ddr_wait, cxl_wait, fault_ps, tier, last_touch_ps,
+    protected_ps, seen_line, seen_ps, fault_page, fault_at_ps, fault_protected_ps, request_start, request_begin_ps,
+    counts,
+):  # fmt: skip
+    """Records at to end one after the other, from `time` after now_ps on; arguments are those of `advance`, each the
+    time of any record, and waits those of a read. Returns (time after the last one, hint faults)."""
+    n_seen, n_faults, n_requests = counts[0], counts[1], counts[2]
+    wants_seen = len(seen_line) > 0
+    for index in range(at, end):
+        while n_requests < len(request_start) and first_record + index >= request_start[n_requests]:
+            request_begin_ps[n_requests] = now_ps + np.int64(time)
+            n_requests += 1
+        page = line[index] >> _LINE_BITS
+        time += each
+        if protected_ps[page] != NOT_PROTECTED:
+            fault_page[n_faults] = page
+            fault_at_ps[n_faults] = now_ps + np.int64(time)
+            fault_protected_ps[n_faults] = protected_ps[page]
+            protected_ps[page] = NOT_PROTECTED
+            n_faults += 1
+            time += fault_ps
+        if not is_write[index]:
+            if tier[page] == DDR:
+                time += ddr_wait
+            else:
+                time += cxl_wait
+                if wants_seen:
+                    seen_line[n_seen] = line[index]
+                    seen_ps[n_seen] = now_ps + np.int64(time)
+                    n_seen += 1
+        # After the quantum's start even where nothing took time yet: bits that were cleared then are set again.
+        last_touch_ps[page] = now_ps + max(np.int64(time), np.int64(1))
+    faults = n_faults - counts[1]
+    counts[0], counts[1], counts[2] = n_seen, n_faults, n_requests
+    return time, faults
+
+
+@njit(cache=True)
 def advance(
     line, is_write, begin, first_record, quantum_records, lines_per_record, compute_ps, until_ps, now_ps,
     ddr, cxl, mlp, fault_ps, moved_bytes, tier, last_touch_ps, protected_ps,
@@ -100,69 +174,25 @@ def advance(
     request_begin_ps int64[m] is filled. counts int64[3] holds the numbers of seen lines, faults and begun requests;
     totals int64[4] and spent float64[6] are added to. Returns (record after the last, time).
     """
-    n_records = len(line)
-    lines_of_record = np.uint32(6)
-    n_seen, n_faults, n_requests = counts[0], counts[1], counts[2]
-    wants_seen = len(seen_line) > 0
+    lines = float(lines_per_record)
     at = begin
     # At least one: a program gets on even if between any two quanta it waits past the next time to stop.
-    while at < n_records and (at == begin or now_ps < until_ps):
-        end = min(at + quantum_records, n_records)
-        ddr_reads = ddr_writes = cxl_reads = cxl_writes = 0
-        for index in range(at, end):
-            if tier[line[index] >> lines_of_record] == DDR:
-                if is_write[index]:
-                    ddr_writes += 1
-                else:
-                    ddr_reads += 1
-            elif is_write[index]:
-                cxl_writes += 1
-            else:
-                cxl_reads += 1
+    while at < len(line) and (at == begin or now_ps < until_ps):
+        end = min(at + quantum_records, len(line))
+        ddr_reads, ddr_writes, cxl_reads, cxl_writes = _count_records(line, is_write, at, end, tier)
         compute = compute_ps[at // quantum_records]
-        lines = float(lines_per_record)
         ddr_bytes = _LINE_BYTES * lines * (ddr_reads + ddr_writes) + moved_bytes[DDR]
         cxl_bytes = _LINE_BYTES * lines * (cxl_reads + cxl_writes) + moved_bytes[CXL]
         moved_bytes[DDR] = moved_bytes[CXL] = 0.0
-        taken = quantum_time(compute, lines * ddr_reads, lines * cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp)
-        ddr_wait = cxl_wait = 0.0
-        if taken > 0.0:
-            ddr_wait = lines * latency_at(ddr, ddr_bytes / taken) / mlp
-            cxl_wait = lines * latency_at(cxl, cxl_bytes / taken) / mlp
-        queued = taken - compute - ddr_reads * ddr_wait - cxl_reads * cxl_wait
-        if queued < 0.0:
-            # At a tier's peak its last latency may be more than the reads could wait in that time.
-            short = (taken - compute) / (ddr_reads * ddr_wait + cxl_reads * cxl_wait)
-            ddr_wait, cxl_wait, queued = ddr_wait * short, cxl_wait * short, 0.0
-        each = (compute + queued) / (end - at)
+        taken, ddr_wait, cxl_wait, queued = _shares(
+            compute, lines * ddr_reads, lines * cxl_reads, ddr_bytes, cxl_bytes, ddr, cxl, mlp
+        )
         # Time since now_ps: in a long run a float64 of the whole time would not hold a single ps.
-        time = spent[PART_OF_PS]
-        faults = 0
-        for index in range(at, end):
-            while n_requests < len(request_start) and first_record + index >= request_start[n_requests]:
-                request_begin_ps[n_requests] = now_ps + np.int64(time)
-                n_requests += 1
-            page = line[index] >> lines_of_record
-            time += each
-            if protected_ps[page] != NOT_PROTECTED:
-                fault_page[n_faults] = page
-                fault_at_ps[n_faults] = now_ps + np.int64(time)
-                fault_protected_ps[n_faults] = protected_ps[page]
-                protected_ps[page] = NOT_PROTECTED
-                n_faults += 1
-                faults += 1
-                time += fault_ps
-            if not is_write[index]:
-                if tier[page] == DDR:
-                    time += ddr_wait
-                else:
-                    time += cxl_wait
-                    if wants_seen:
-                        seen_line[n_seen] = line[index]
-                        seen_ps[n_seen] = now_ps + np.int64(time)
-                        n_seen += 1
-            # After the quantum's start even where nothing took time yet: bits that were cleared then are set again.
-            last_touch_ps[page] = now_ps + max(np.int64(time), np.int64(1))
+        time, faults = _pass_records(
+            line, is_write, at, end, first_record, now_ps, spent[PART_OF_PS], (compute + queued) / (end - at),
+            lines * ddr_wait, lines * cxl_wait, fault_ps, tier, last_touch_ps, protected_ps, seen_line, seen_ps,
+            fault_page, fault_at_ps, fault_protected_ps, request_start, request_begin_ps, counts,
+        )  # fmt: skip
         # The records' times add up to this but for rounding; none of them may come after the quantum's end.
         time = max(time, spent[PART_OF_PS] + taken + faults * fault_ps)
         now_ps += np.int64(time)
@@ -172,12 +202,11 @@ def advance(
         totals[CXL_READS] += cxl_reads * lines_per_record
         totals[CXL_WRITES] += cxl_writes * lines_per_record
         spent[COMPUTE] += compute
-        spent[DDR_STALL] += ddr_reads * ddr_wait
-        spent[CXL_STALL] += cxl_reads * cxl_wait
+        spent[DDR_STALL] += lines * ddr_reads * ddr_wait
+        spent[CXL_STALL] += lines * cxl_reads * cxl_wait
         spent[BANDWIDTH] += queued
         spent[FAULTS] += faults * fault_ps
         at = end
-    counts[0], counts[1], counts[2] = n_seen, n_faults, n_requests
     return at, now_ps
 
 

@@ -68,9 +68,10 @@ class Region:
 class AccessStream:
     """A stream of `n_records` accesses to `n_pages` pages; its records are made anew at every pass.
 
-    `make_chunks(n)` gives them in order, n at a time (the last fewer). A record stands for `lines_per_record`
-    consecutive lines of one page. `page_address` uint64[n_pages] is the number (address / 4 KiB) of each page where the
-    stream has addresses, `request_starts` int64[m] the records at which requests begin where it has requests.
+    `make_chunks(n)` gives them in order, no more than n at a time; `chunks` fills what it leaves. A record stands for
+    `lines_per_record` consecutive lines of one page. `page_address` uint64[n_pages] is the number (address / 4 KiB) of
+    each page where the stream has addresses, `request_starts` int64[m] the records at which requests begin where it has
+    requests.
     """
 
     name: str
@@ -91,8 +92,8 @@ class AccessStream:
         return self.n_pages * PAGE_BYTES
 
     def chunks(self, n_records: int = CHUNK_RECORDS) -> Iterator[AccessChunk]:
-        """All records in order, `n_records` at a time."""
-        return self.make_chunks(n_records)
+        """All records in order, `n_records` at a time, the last fewer."""
+        return _rejoined(self.make_chunks(n_records), n_records)
 
     @classmethod
     def of_arrays(
@@ -153,13 +154,10 @@ class AccessStream:
             return self
         source, n_records = self, self.n_records
 
-        def make_passes(chunk_records: int) -> Iterator[AccessChunk]:
+        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
             for number in range(times):
                 for chunk in source.make_chunks(chunk_records):
                     yield AccessChunk(chunk.first + number * n_records, chunk.line, chunk.is_write)
-
-        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
-            return _rejoined(make_passes(chunk_records), chunk_records)
 
         starts = self.request_starts
         if starts is not None:
@@ -182,6 +180,12 @@ class AccessStream:
         record = np.arange(0, n_records * times + clock.every, clock.every)
         number, within = np.divmod(record, n_records)
         samples = clock.at(within) + number * span
+        if samples[-1] >= float(np.iinfo(np.int64).max):
+            raise WorkloadError(
+                f"{times:,} passes take more {clock.unit} than int64 counts",
+                where=self.name,
+                remedy="repeat it fewer times",
+            )
         return Clock(np.rint(samples).astype(np.int64), clock.every, clock.unit)
 
 

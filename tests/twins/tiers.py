@@ -74,6 +74,7 @@ class Twin:
     def __post_init__(self) -> None:
         self.last_touch_ps = np.full(self.n_pages, -1, np.int64)
         self.n_ddr_pages = min(self.platform.n_ddr_pages, self.n_pages)
+        self.moves_in_fault = getattr(self.policy, "moves_in_fault", False)
         self.request_begin_ps: list[int] = []
         self.seen: list[tuple[int, int]] = []
         self.all_faults: list[tuple[int, int, int]] = []
@@ -185,7 +186,7 @@ class Twin:
         costs = self.platform.migration
         wanted = [page for page in dict.fromkeys(pages.tolist()) if page not in self.on_ddr_set]
         room = self.n_ddr_pages
-        if costs.blocking_frac < 1 and costs.promote_ps:
+        if not self.moves_in_fault and costs.promote_ps:
             waiting = math.ceil(max(0.0, self.engine_free - self.now_ps) / costs.promote_ps)
             room = min(room, max(0, costs.queue_pages - waiting))
         self.n_refused += max(0, len(wanted) - room)
@@ -219,12 +220,20 @@ class Twin:
     def _pay(self, n_promoted: int, n_demoted: int) -> None:
         costs, n_moved = self.platform.migration, n_promoted + n_demoted
         if n_moved:
-            worked = n_promoted * costs.promote_ps + n_demoted * costs.demote_ps
-            batch = max(worked, round(n_moved * 4096 / costs.copy_bytes_per_ps)) + costs.shootdown_ps
-            waited = round(batch * costs.blocking_frac)
+            in_fault = n_promoted if self.moves_in_fault else 0
+            batch = self._batch(n_promoted - in_fault, n_demoted)
+            waited = self._batch(in_fault, 0) + round(batch * costs.blocking_frac)
             self.engine_free = max(self.engine_free, self.now_ps) + batch
             self.charged += waited
             self.spent["migration"] += waited
             self.moved_bytes += 4096.0 * n_moved
             self.n_promoted += n_promoted
             self.n_demoted += n_demoted
+
+    def _batch(self, n_promoted: int, n_demoted: int) -> int:
+        costs = self.platform.migration
+        if not n_promoted + n_demoted:
+            return 0
+        worked = n_promoted * costs.promote_ps + n_demoted * costs.demote_ps
+        copied = round((n_promoted + n_demoted) * 4096 / costs.copy_bytes_per_ps)
+        return max(worked, copied) + costs.shootdown_ps

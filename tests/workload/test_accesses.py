@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from simulator.core.errors import WorkloadError
 from simulator.workload.accesses import AccessStream, Clock
 
 
@@ -47,8 +48,12 @@ def test_passes_and_beginnings_are_the_same_records_whatever_the_chunks(
     repeated = base.repeated(times)
     assert repeated.n_records == len(lines)
     assert records(repeated, chunk) == (lines, writes)
+    if not 1 <= kept <= len(lines):
+        with pytest.raises(WorkloadError, match=f"{kept} accesses of a trace of {len(lines)}"):
+            repeated.head(kept)
+        return
     head = repeated.head(kept)
-    assert head.n_records == min(kept, len(lines))
+    assert (head.n_records, head.n_pages) == (kept, 1)
     assert records(head, chunk) == (lines[:kept], writes[:kept])
     assert records(head.repeated(2), chunk)[0] == lines[:kept] * 2
 
@@ -105,6 +110,8 @@ def test_a_long_clock_is_held() -> None:
     made = Clock(np.array([0, 10**15], np.int64), 1024, "ps")
     repeated = stream(1024, clock=made).repeated(1000).clock
     assert at(repeated, 1024 * 1000)[0] == pytest.approx(1e18)
+    with pytest.raises(WorkloadError, match="more ps than int64"):
+        stream(1024, clock=made).repeated(10_000)
 
 
 def test_nothing_repeated_is_nothing() -> None:

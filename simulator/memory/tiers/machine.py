@@ -16,8 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core.errors import WorkloadError
+from simulator.core.errors import ModelFault, WorkloadError
+from simulator.core.rounding import ceil_div
 from simulator.kernels import tiers as kernel
+from simulator.memory.tiers.kernel_output import KernelOutput
 from simulator.memory.tiers.pages import first_appearances
 from simulator.memory.tiers.policy import NEVER_PS, HotReports, Policy, TierCounters
 
@@ -145,7 +147,7 @@ class TieredMachine:
         self._totals = np.zeros(kernel.N_TOTALS, np.int64)
         self._spent = np.zeros(kernel.N_KEPT)
         self._faults: list[tuple[NDArray[np.int64], ...]] = []
-        self._buffers = _Buffers(0, wants_lines=bool(self._trackers))
+        self._buffers = KernelOutput(0, wants_lines=bool(self._trackers))
         self._sample_every = max(1, n_records // N_SAMPLES)
         self._sampled_reads = (0, 0)
         self._next_sample = self._sample_every
@@ -174,9 +176,11 @@ class TieredMachine:
         self, first: int, line: NDArray[np.uint32], is_write: NDArray[np.bool_], compute_ps: NDArray[np.float64]
     ) -> None:
         """Run a chunk whose first record is number `first` of the stream: line uint32[n], is_write bool[n], and the
-        program's own work in each of its quanta, float64[ceil(n / quantum)]."""
+        program's own work in each of its quanta, float64[ceil(n / quantum)]. Raises ModelFault for a line of no page,
+        and where the work is not that of so many quanta: the kernel looks up both without asking."""
         begin = 0
         quantum = self.platform.quantum_records
+        self._check(first, line, compute_ps)
         self._buffers = self._buffers.grown(len(line))
         while begin < len(line):
             end = self._next_stop(first, begin, len(line))
@@ -288,6 +292,14 @@ class TieredMachine:
             )
         self.now_ps = now_ps
 
+    def _check(self, first: int, line: NDArray[np.uint32], compute_ps: NDArray[np.float64]) -> None:
+        n_quanta = ceil_div(len(line), self.platform.quantum_records)
+        if len(compute_ps) != n_quanta:
+            raise ModelFault(f"{n_quanta} quanta from record {first:,}, with the work of {len(compute_ps)}")
+        if len(line) and int(line.max()) >= self.n_pages * LINES_PER_PAGE:
+            at = int(np.argmax(line))
+            raise ModelFault(f"record {first + at:,} is of line {line[at]:,}, and there are {self.n_pages:,} pages")
+
     def _next_stop(self, first: int, begin: int, end: int) -> int:
         """The record of the chunk at which the machine must look up: a boundary of the plan, a sample, or its end."""
         stop = min(end, self._next_sample - first)
@@ -384,17 +396,3 @@ class TieredMachine:
             self.sample_records.append(record)
             self.sample_ps.append(self.now_ps)
             self.sample_ddr_frac.append(served[0] / sum(served))
-
-
-class _Buffers:
-    """Room for what one call of the kernel hands out, for chunks of up to `n` records."""
-
-    def __init__(self, n: int, *, wants_lines: bool) -> None:
-        n_lines = n if wants_lines else 0
-        self.n, self._wants_lines = n, wants_lines
-        self.line, self.line_ps = np.empty(n_lines, np.uint32), np.empty(n_lines, np.int64)
-        self.fault_page, self.fault_ps, self.fault_protected_ps = (np.empty(n, np.int64) for _ in range(3))
-
-    def grown(self, n: int) -> _Buffers:
-        """These, or larger ones where a chunk has more records."""
-        return self if n <= self.n else _Buffers(n, wants_lines=self._wants_lines)

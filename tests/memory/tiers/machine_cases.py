@@ -22,8 +22,9 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, script: Mapping[int, Sequence[Action]]) -> None:
+    def __init__(self, script: Mapping[int, Sequence[Action]], *, moves_in_fault: bool = False) -> None:
         self.script = script
+        self.moves_in_fault = moves_in_fault
         self.n_calls = 0
         self.faults: list[tuple[int, int, int]] = []
         self.free: list[int] = []

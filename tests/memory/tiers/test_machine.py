@@ -61,10 +61,11 @@ def assert_is(machine: TieredMachine, twin: Twin, policy: Scripted, twins_policy
 
 
 @settings(max_examples=90, deadline=None)
-@given(cases(), st.integers(0, 10**6), st.sampled_from([1, 3, 1 << 30]))
-def test_the_machine_is_its_twin(stream: Case, seed: int, quanta_a_chunk: int) -> None:
+@given(cases(), st.integers(0, 10**6), st.sampled_from([1, 3, 1 << 30]), st.booleans())
+def test_the_machine_is_its_twin(stream: Case, seed: int, quanta_a_chunk: int, in_fault: bool) -> None:
     plan = script(seed, len(stream.compute_ps), stream.n_pages)
-    policy, twins_policy, tracker = Scripted(plan), Scripted(plan), Seeing()
+    policy, twins_policy = (Scripted(plan, moves_in_fault=in_fault) for _ in range(2))
+    tracker = Seeing()
     machine = stream.run(policy, quanta_a_chunk=quanta_a_chunk, tracker_pages=tracker)
     twin = Twin(
         stream.platform, stream.n_pages, twins_policy, stream.lines_per_record, request_starts=stream.request_starts

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.core.errors import WorkloadError
+from simulator.core.errors import ModelFault, WorkloadError
 from simulator.memory.tiers.machine import MigrationCosts, TieredMachine
-from simulator.memory.tiers.policy import MachineView
+from simulator.memory.tiers.policy import NEVER_PS, MachineView
 from tests.memory.tiers.machine_cases import FREE, Asking, Case, Never, Scripted, Seeing, case, script
 
 COSTS = MigrationCosts(54_000_000, 10_000_000, 3_000_000, 0.01, 1.0, 4)
@@ -63,6 +63,40 @@ def test_the_program_waits_for_its_share_of_a_migration(blocking_frac: float) ->
     assert machine.spent.migration_ps == batches * blocking_frac
     still = stream.run(Never())
     assert machine.now_ps - still.now_ps >= batches * blocking_frac
+
+
+def test_who_moves_pages_within_faults_waits_for_promotions_in_full_and_has_no_queue() -> None:
+    stream = touching([0] * 5, n_pages=8, n_ddr=5).on(migration=replace(COSTS, blocking_frac=0.5))
+    plan = {0: [("promote", [1, 2, 3, 4, 5])], 2: [("promote", [6])]}
+    machine = stream.run(Scripted(plan, moves_in_fault=True))
+    assert (machine.n_promoted, machine.n_demoted, machine.n_refused) == (6, 1, 0)
+    assert machine.spent.migration_ps == 6 * 54_000_000 + 2 * 3_000_000 + (10_000_000 + 3_000_000) / 2
+
+
+def test_a_policy_may_be_called_at_records() -> None:
+    """At the first quantum that ends at or after each; two within one quantum are one call."""
+    stream = touching([0] * 40, n_pages=2, n_ddr=1, quantum=4)
+    for size in (1, 3, 100):
+        policy = _AtRecords([4, 5, 6, 21, 40])
+        stream.run(policy, quanta_a_chunk=size)
+        assert policy.reads == [4, 8, 24, 40]
+
+
+class _AtRecords:
+    """Notes how many records had run when it was called."""
+
+    name = "at_records"
+
+    def __init__(self, boundaries: list[int]) -> None:
+        self.boundaries = np.array(boundaries, np.int64)
+        self.reads: list[int] = []
+
+    def start(self, machine: MachineView, seed: int) -> int:
+        return NEVER_PS
+
+    def act(self, machine: MachineView) -> int:
+        self.reads.append(machine.counters().cxl_reads)
+        return NEVER_PS
 
 
 def test_no_page_is_copied_faster_than_the_copy_goes() -> None:
@@ -147,7 +181,7 @@ def test_a_policy_that_makes_the_program_wait_past_its_own_next_call_does_not_st
 
 def test_a_policy_is_called_at_the_first_quantum_that_ends_at_or_after_its_time() -> None:
     stream = replace(touching([0] * 40, n_pages=2, n_ddr=1), compute_ps=np.full(40, 1_000_000.0))
-    ends = [call for call in _called(stream, 1)]
+    ends = _called(stream, 1)
     for every_ps in (1_500_000, 5_000_000, 10**12):
         expected, due = [], every_ps
         for end in ends:
@@ -195,6 +229,15 @@ def test_time_that_int64_cannot_hold_is_refused() -> None:
         long.run(Never())
     with pytest.raises(WorkloadError, match="longer than"):
         touching([0] * 4, n_pages=2, n_ddr=1).run(Asking(1, lambda machine: machine.charge(1 << 63)))
+
+
+def test_what_the_kernel_would_look_up_beyond_its_arrays_is_refused() -> None:
+    stream = touching([0, 1, 2, 1], n_pages=2, n_ddr=1)
+    with pytest.raises(ModelFault, match="record 2 is of line 128, and there are 2 pages"):
+        stream.run(Never())
+    machine = replace(stream, n_pages=3).machine(Never())
+    with pytest.raises(ModelFault, match="4 quanta from record 8, with the work of 3"):
+        machine.feed(8, stream.line, stream.is_write, stream.compute_ps[:3])
 
 
 def test_the_largest_line_and_the_smallest_machine() -> None:
