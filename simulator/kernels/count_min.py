@@ -146,6 +146,8 @@ def _count_any(keys, weights, first, end, rules, tables, counters, cam_key, cam_
                 state[HAS_WRAPPED] = 1
             n_held = state[N_HELD]
             is_shut = state[HAS_WRAPPED] == 0 and n_held == len(cam_key) and estimate <= cam_count[n_held - 1]
+            # A full counter's estimate no longer grows, and a resident goes behind its equals.
+            is_shut = is_shut and estimate < rules[LARGEST]
             if not is_shut:
                 state[N_HELD] = offer(keys[i], estimate, cam_key, cam_count, n_held)
 

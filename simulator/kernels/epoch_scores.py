@@ -56,7 +56,7 @@ def _score(query, picked_key, n_picked, counts, touched, was_picked, best, sums,
     n_best = hottest(counts, touched, sums[N_TOUCHED], best)
     hottest_sum = best[:n_best].sum()
     least = best[max(n_best, 1) - 1]
-    picked_sum = 0
+    picked_sum = np.int64(0)
     for place in range(n_picked[query]):
         key = np.uint64(picked_key[query, place])
         count = np.int64(counts[key])

@@ -8,7 +8,7 @@ def offer(key, estimate, cam_key, cam_count, n):
     """Show the memory a key's estimate; returns how many entries it holds then.
 
     cam_key uint32[K] and cam_count int64[K] hold n entries. A resident takes the new estimate and moves in front of the
-    first strictly smaller entry (down, where its estimate fell); another key is entered in the same way if there is
+    first strictly smaller entry, behind its equals; another key is entered in the same way if there is
     room, or if its estimate is strictly above the last entry's, which goes.
     """
     at = n
@@ -23,7 +23,7 @@ def offer(key, estimate, cam_key, cam_count, n):
             at = n - 1
         else:
             return n
-    elif estimate < cam_count[at]:
+    elif estimate <= cam_count[at]:
         while at + 1 < n and cam_count[at + 1] >= estimate:
             cam_key[at] = cam_key[at + 1]
             cam_count[at] = cam_count[at + 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.kernels import count_min, exact_counts, h3, space_saving
 from simulator.memory.trackers.config import TrackerConfig
@@ -26,7 +27,7 @@ class CountMin:
         n_rows, n_columns = config.n_hashes, config.n_columns
         is_modulo = config.hash == "h3_modulo"
         mask = _WIDEST if is_modulo else n_columns - 1
-        self._tables, self._packed = _hash_tables(config.hash_seed, n_rows, mask)
+        self._tables, self._packed = hash_tables(config.hash_seed, n_rows, mask)
         self._counters = np.zeros((n_rows, n_columns), np.uint32)
         self._cam_key, self._cam_count = np.zeros(config.k, np.uint32), np.zeros(config.k, np.int64)
         self._state = np.zeros(count_min.N_STATE, np.int64)
@@ -65,7 +66,7 @@ class CountMin:
         return picks
 
 
-def _hash_tables(seed: int, n_rows: int, mask: int) -> tuple[np.ndarray, np.ndarray]:
+def hash_tables(seed: int, n_rows: int, mask: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
     """The tables of H3 for each row, uint32[n_rows, 4, 256], and packed for four rows of 16 bits, uint64[4, 256]."""
     constants = np.empty((n_rows, h3.KEY_BITS), np.uint32)
     h3.fill_constants(np.uint64(seed), constants)
@@ -85,6 +86,11 @@ def _overflow(config: TrackerConfig) -> tuple[int, int]:
     return (count_min.WRAP if config.overflow == "wrap" else count_min.SATURATE), largest
 
 
+def slot_bits(n_entries: int) -> int:
+    """Bits of a slot's number in a table that stays at most a quarter full."""
+    return max(4, (4 * n_entries - 1).bit_length())
+
+
 class SpaceSaving:
     """Space-Saving with N entries.
 
@@ -93,11 +99,11 @@ class SpaceSaving:
 
     def __init__(self, config: TrackerConfig) -> None:
         n_entries = config.n_counters
-        slot_bits = max(4, (4 * n_entries - 1).bit_length())
+        bits = slot_bits(n_entries)
         self._k = config.k
-        self._shift = _KEY_BITS - slot_bits
+        self._shift = _KEY_BITS - bits
         self._entry_key, self._entry_count = np.zeros(n_entries, np.uint32), np.zeros(n_entries, np.int64)
-        self._listed, self._slots = np.zeros(n_entries, np.int64), np.zeros(1 << slot_bits, np.int64)
+        self._listed, self._slots = np.zeros(n_entries, np.int64), np.zeros(1 << bits, np.int64)
         self._state = np.zeros(space_saving.N_STATE, np.int64)
 
     def track(self, reads: Reads) -> Picks:
