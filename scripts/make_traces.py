@@ -1,7 +1,8 @@
-"""Write the traces that come with the simulator: `python scripts/make_traces.py [FOLDER]`.
+"""Write the generated traces that come with the simulator: `python scripts/make_traces.py [FOLDER]`.
 
 Only the uniform stream of Python's own `random.Random` is used, which Python promises to keep, and the inverse of each
-distribution; so every machine writes the same bytes. The recipe stands in traces/README.md.
+distribution; so every machine writes the same bytes. The recipe stands in traces/README.md. Recorded traces cannot be
+made again; their checksums are handed on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import NormalDist
 N_REQUESTS = 2_000
 SEED = 20240101
 RATE_QPS = 5.5
+SHIPPED = Path(__file__).resolve().parents[1] / "traces"
 START = datetime(2024, 1, 1)
 TICKS_PER_S = 10**7
 
@@ -46,15 +48,22 @@ def conversation() -> str:
 TRACES = {"conversation_2k.csv": conversation}
 
 
+def recorded_sums() -> list[str]:
+    """The lines of SHA256SUMS for traces that were recorded."""
+    lines = (SHIPPED / "SHA256SUMS").read_text().splitlines(keepends=True)
+    return [line for line in lines if line.split()[1] not in TRACES]
+
+
 def main(folder: Path) -> None:
-    """Write every trace and the file of their checksums."""
+    """Write every generated trace, and the file of all checksums."""
+    recorded = recorded_sums()
     sums = []
     for name, make in TRACES.items():
         content = make().encode()
         (folder / name).write_bytes(content)
         sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
-    (folder / "SHA256SUMS").write_text("".join(sums))
+    (folder / "SHA256SUMS").write_text("".join(sums + recorded))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "traces")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED)

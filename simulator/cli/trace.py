@@ -63,3 +63,50 @@ def convert(
     from simulator.report.printing import show_run
 
     show_run(sys.stdout, convert_accesses(file, target, trace_format, n_records), None, as_json=as_json)
+
+
+@app.command("record", context_settings={"allow_interspersed_args": False})
+def record(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="-- CMD ARGS...", help="Program to record, and its arguments.", show_default=False),
+    ],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE.npz", help="New file to write (default: the program's name).")
+    ] = None,
+    l1: Annotated[str, typer.Option("--l1", metavar="SIZE/WAYS", help="Data cache of the first level.")] = "32KiB/8",
+    llc: Annotated[str, typer.Option("--llc", metavar="SIZE/WAYS", help="Last-level cache.")] = "1MiB/16",
+    no_filter: Annotated[bool, typer.Option("--no-filter", help="No caches: record every load and store.")] = False,
+    skip_instructions: Annotated[
+        int, typer.Option("--skip-instructions", metavar="N", min=0, help="Leave out the first N instructions.")
+    ] = 0,
+    max_records: Annotated[
+        int | None, typer.Option("--max-records", metavar="N", min=1, help="End the program after N records.")
+    ] = None,
+    trace_children: Annotated[
+        bool, typer.Option("--trace-children", help="Record programs that it starts, too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout; the program's own stdout goes to stderr.")
+    ] = False,
+) -> None:
+    """Record the memory accesses of any Linux program behind two caches.
+
+    It runs under valgrind, a few hundred times slower than alone. The trace is an .npz for `sim replay` and `sim run`.
+    """
+    from simulator.experiments.trace_record import plan_recording, record_trace
+    from simulator.report.printing import show_run
+
+    plan = plan_recording(
+        command,
+        out=out,
+        caches=None if no_filter else (l1, llc),
+        skip_instructions=skip_instructions,
+        max_records=max_records,
+        trace_children=trace_children,
+        stdout_to_stderr=as_json,
+    )
+    recording = record_trace(plan)
+    show_run(sys.stdout, recording.record, None, as_json=as_json)
+    if recording.exit_code:
+        raise typer.Exit(recording.exit_code)

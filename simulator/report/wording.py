@@ -17,7 +17,7 @@ _UNITS = {
     "cyc": "cycles", "cycles": "cycles", "tokens": "tokens", "requests": "requests", "queries": "queries",
     "commands": "commands", "usd": "USD", "frac": "%", "mm2": "mm2",
 }  # fmt: skip
-_RATES = {**_UNITS, "gops": "GOPS", "flops": "FLOPS", "tflops": "TFLOPS"}
+_RATES = {**_UNITS, "gops": "GOPS", "flops": "FLOPS", "tflops": "TFLOPS", "accesses": "accesses"}
 _PER = {"s": "s", "token": "token", "query": "query", "request": "request", "bit": "bit", "byte": "byte", "h": "h",
         "day": "day", "bank": "bank", "channel": "channel", "device": "device", "step": "step"}  # fmt: skip
 _WORDS = {
