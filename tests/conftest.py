@@ -75,6 +75,15 @@ def cxx() -> str:
 
 
 @pytest.fixture(scope="session")
+def valgrind() -> str:
+    """What records memory accesses; `.ci/run` installs it."""
+    program = shutil.which("valgrind")
+    if program is None:
+        pytest.skip("needs valgrind, which .ci/run installs")
+    return program
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser in which pages are looked at; `.ci/run` installs it, and where CI=true nothing goes without it."""
     names = ("chromium", "chromium-browser", "google-chrome")

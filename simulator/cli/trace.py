@@ -59,7 +59,7 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     """Write a trace of memory accesses in another form."""
-    from simulator.experiments.access_traces import convert_accesses
+    from simulator.experiments.trace_convert import convert_accesses
     from simulator.report.printing import show_run
 
     show_run(sys.stdout, convert_accesses(file, target, trace_format, n_records), None, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`sim trace info` and `sim trace convert` on traces of memory accesses: what one holds, and another form of it."""
+"""`sim trace info` on traces of memory accesses: footprint, mix, concentration, and sparsity with its window."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from simulator.contracts.results import Distribution, RunRecord, Scalar
 from simulator.core.errors import ConfigError
 from simulator.kernels import access_counts
-from simulator.workload.access_reading import access_format_of, access_formats, read_accesses
-from simulator.workload.access_writing import write_accesses
+from simulator.workload.access_reading import access_format_of, read_accesses
 from simulator.workload.accesses import LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
 DEFAULT_WINDOWS = (262_144, 1_048_576)
@@ -94,14 +93,6 @@ class _WordCounts:
         return WordSparsity(self._window_reads, self._pages)
 
 
-def is_access_trace(file: str | Path, format_name: str) -> bool:
-    """Whether a file is read as a trace of accesses: by its format's name, or by how it begins where that is `auto`."""
-    if format_name != "auto":
-        return format_name in access_formats()
-    path = Path(file)
-    return path.is_file() and path.stat().st_size > 0 and access_format_of(path) is not None
-
-
 def describe_accesses(file: str | Path, format_name: str = "auto", windows: Sequence[int] = ()) -> RunRecord:
     """Footprint, mix, concentration and sparsity of a trace of accesses, the sparsity with its window of reads.
 
@@ -115,22 +106,6 @@ def describe_accesses(file: str | Path, format_name: str = "auto", windows: Sequ
     summary = AccessSummary.of(stream, chosen)
     format_read = access_format_of(file) or format_name if format_name == "auto" else format_name
     return _record(summary, format_read, chosen)
-
-
-def convert_accesses(
-    file: str | Path, target: str | Path, format_name: str = "auto", n_records: int | None = None
-) -> RunRecord:
-    """Read a trace of accesses and write it, or its first `n_records`, in the form that the target's ending names.
-
-    Raises WorkloadError for what cannot be read or written, and where the target exists.
-    """
-    stream = read_accesses(file, format_name)
-    if n_records is not None:
-        stream = stream.head(n_records)
-    write_accesses(target, stream)
-    said = f"{stream.n_records:,} accesses to {stream.n_pages:,} pages written to {target}"
-    metrics: dict[str, int | float] = {"n_records": stream.n_records, "n_pages": stream.n_pages}
-    return RunRecord("trace", stream.name, metrics, headlines=(said,), notes=stream.notes)
 
 
 def _record(summary: AccessSummary, format_name: str, windows: Sequence[int]) -> RunRecord:

@@ -8,7 +8,6 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Self
 
 from simulator.core.errors import ConfigError
 
+_STDERR = 2
 _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 # Lackey writes one line at a time. A reader that takes each at once costs it time; one that waits a little does not.
@@ -36,7 +36,7 @@ class LackeyProcess:
     def __init__(self, command: Sequence[str], *, trace_children: bool, stdout_to_stderr: bool = False) -> None:
         self.command = tuple(command)
         self._trace_children = trace_children
-        self._stdout = sys.stderr if stdout_to_stderr else None
+        self._stdout = _STDERR if stdout_to_stderr else None
         self._valgrind = _valgrind()
         _check_command(self.command)
 
@@ -53,7 +53,7 @@ class LackeyProcess:
             f"--trace-children={'yes' if self._trace_children else 'no'}",
             f"--child-silent-after-fork={'no' if self._trace_children else 'yes'}",
         )
-        sys.stdout.flush()
+
         try:
             self._process = subprocess.Popen(
                 (self._valgrind, *options, *self.command), pass_fds=(writer,), stdout=self._stdout
@@ -73,12 +73,16 @@ class LackeyProcess:
         self.stop()
 
     def blocks(self) -> Iterator[bytes]:
-        """What lackey writes, in pieces, until the program ends, though children of it live on and hold the pipe."""
+        """What lackey writes, in pieces, until the program ends, though children of it live on and hold the pipe.
+
+        While it writes nothing an empty piece comes now and then.
+        """
         while True:
             if not select.select((self._reader,), (), (), _LOOK_S)[0]:
-                if self._process.poll() is None:
-                    continue
-                return
+                if self._process.poll() is not None:
+                    return
+                yield b""
+                continue
             block = os.read(self._reader, _READ_BYTES)
             if not block:
                 return

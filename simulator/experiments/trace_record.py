@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.contracts.results import RunRecord, Scalar
 from simulator.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, WorkloadError
 from simulator.experiments.lackey_process import LackeyProcess
 from simulator.memory.cache_filter import CacheFilter, CacheLevel
 from simulator.memory.lackey_text import LackeyText, LineAccesses
-from simulator.workload.access_writer import AccessWriter
-from simulator.workload.accesses import LINES_PER_PAGE, PAGE_BYTES
-from simulator.workload.page_numbers import PageNumbers
-
-_PAGE_SHIFT = LINES_PER_PAGE.bit_length() - 1
-_MAX_PAGES = 1 << 26  # line ids are of 32 bits
+from simulator.workload.access_spool import AccessSpool
+from simulator.workload.accesses import PAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +48,28 @@ class Recording:
     exit_code: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How the program's run went: its exit status (None: it was ended, -n: signal n killed it) and what was seen."""
+
+    status: int | None
+    interrupted: bool
+    n_instructions: int
+    n_accesses: int
+    elapsed_s: float
+
+
 class _Recorder:
-    """Takes accesses, and hands what leaves the caches to the writer."""
+    """Takes accesses, and hands what leaves the caches to the spool."""
 
-    def __init__(self, plan: RecordingPlan, writer: AccessWriter) -> None:
-        self.pages = PageNumbers()
+    def __init__(self, plan: RecordingPlan, spool: AccessSpool) -> None:
         self.n_accesses = 0
-        self.n_writes = 0
         self._plan = plan
-        self._writer = writer
-        self._first_instruction: int | None = None
-
-    @property
-    def n_records(self) -> int:
-        return self._writer.n_records
+        self._spool = spool
 
     @property
     def is_full(self) -> bool:
-        return self.n_records == self._plan.max_records
+        return self._spool.n_records == self._plan.max_records
 
     def take(self, accesses: LineAccesses) -> None:
         """Record what these accesses make leave the caches."""
@@ -79,26 +80,9 @@ class _Recorder:
         else:
             traffic = plan.caches.filter(accesses.line, accesses.is_store)
             line, is_write, clock = traffic.line, traffic.is_write, clock[traffic.cause]
-        if plan.skip_instructions:
-            first = int(np.searchsorted(clock, plan.skip_instructions, side="right"))
-            line, is_write, clock = line[first:], is_write[first:], clock[first:]
-        if plan.max_records is not None:
-            n_left = plan.max_records - self.n_records
-            line, is_write, clock = line[:n_left], is_write[:n_left], clock[:n_left]
-        if len(line):
-            self._write(line, is_write, clock)
-
-    def _write(self, line: NDArray[np.uint64], is_write: NDArray[np.bool_], clock: NDArray[np.int64]) -> None:
-        page = self.pages.of(line >> np.uint64(_PAGE_SHIFT))
-        if len(self.pages) > _MAX_PAGES:
-            raise WorkloadError(
-                f"the program touches more than {_MAX_PAGES:,} pages, all that line ids of 32 bits can name",
-                where=shlex.join(self._plan.command),
-                remedy="give it less to do, or stop early with --max-records",
-            )
-        within = (line & np.uint64(LINES_PER_PAGE - 1)).astype(np.uint32)
-        self._writer.append(page * np.uint32(LINES_PER_PAGE) + within, is_write, clock)
-        self.n_writes += int(np.count_nonzero(is_write))
+        first = int(np.searchsorted(clock, plan.skip_instructions, side="right")) if plan.skip_instructions else 0
+        end = None if plan.max_records is None else first + plan.max_records - self._spool.n_records
+        self._spool.add(line[first:end], is_write[first:end], clock[first:end])
 
 
 def plan_recording(
@@ -127,33 +111,60 @@ def plan_recording(
 def record_trace(plan: RecordingPlan) -> Recording:
     """Run the program to its end, to `max_records` or to Ctrl-C, and write what was recorded.
 
-    Raises ConfigError where valgrind or the program is missing or the trace cannot be written, WorkloadError where
-    nothing was recorded. A second Ctrl-C, while the file is written, leaves none.
+    Raises ConfigError where valgrind or the program is missing, WorkloadError where nothing was recorded or the trace
+    cannot be written. A second Ctrl-C, while the file is written, leaves none.
     """
     started = time.perf_counter()
     process = LackeyProcess(plan.command, trace_children=plan.trace_children, stdout_to_stderr=plan.stdout_to_stderr)
-    with AccessWriter(plan.out) as writer:
-        recorder, text = _Recorder(plan, writer), LackeyText()
-        status = None
-        interrupted = False
+    with AccessSpool(plan.out) as spool:
+        recorder, text = _Recorder(plan, spool), LackeyText()
+        status, interrupted = None, False
         with process:
             try:
-                for block in process.blocks():
-                    for accesses in text.feed(block):
-                        recorder.take(accesses)
-                    if recorder.is_full:
-                        break
-                else:
+                with _CtrlC() as ctrl_c:
+                    is_over = _follow(process, text, recorder, ctrl_c)
+                interrupted = ctrl_c.came
+                if is_over:
                     status = process.status()
             except KeyboardInterrupt:
                 interrupted = True
-        elapsed_s = time.perf_counter() - started
-        if not recorder.n_records:
-            raise _nothing(plan, status, text.n_instructions, interrupted=interrupted)
-        n_bytes = writer.finish(recorder.pages.addresses)
-    notes = _notes(plan, status, interrupted=interrupted)
-    record = _record(plan, recorder, text.n_instructions, elapsed_s, n_bytes, notes)
-    return Recording(record, INTERRUPTED_EXIT_CODE if interrupted else 0)
+        run = _Run(status, interrupted, text.n_instructions, recorder.n_accesses, time.perf_counter() - started)
+        if not spool.n_records:
+            raise _nothing(plan, run)
+        n_bytes = spool.finish()
+    return Recording(_record(plan, spool, run, n_bytes), INTERRUPTED_EXIT_CODE if interrupted else 0)
+
+
+def _follow(process: LackeyProcess, text: LackeyText, recorder: _Recorder, ctrl_c: _CtrlC) -> bool:
+    """Record as long as the program runs, there is room and nobody says stop; tells whether it ended by itself."""
+    for block in process.blocks():
+        for accesses in text.feed(block):
+            recorder.take(accesses)
+            if recorder.is_full:
+                return False
+        if ctrl_c.came:
+            return False
+    return True
+
+
+class _CtrlC:
+    """Notes Ctrl-C instead of breaking off, so that no record is taken by half."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> Self:
+        self._is_ours = threading.current_thread() is threading.main_thread()
+        if self._is_ours:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_ours:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
 
 
 class _NothingRecorded(WorkloadError):
@@ -162,25 +173,25 @@ class _NothingRecorded(WorkloadError):
     exit_code = INTERRUPTED_EXIT_CODE
 
 
-def _nothing(plan: RecordingPlan, status: int | None, n_instructions: int, *, interrupted: bool) -> WorkloadError:
+def _nothing(plan: RecordingPlan, run: _Run) -> WorkloadError:
     """The error of a recording without records, with what is known of why."""
     where = shlex.join(plan.command)
-    if interrupted:
+    if run.interrupted:
         return _NothingRecorded("nothing was recorded before Ctrl-C, and nothing is written", where=where)
-    if not n_instructions:
+    if not run.n_instructions:
         return WorkloadError(
-            f"valgrind traced no instruction of it{_ending(status)}",
+            f"valgrind traced no instruction of it{_ending(run.status)}",
             where=where,
             remedy="see what valgrind printed; set-user-id programs and those of another processor cannot be traced",
         )
-    if 0 < plan.skip_instructions >= n_instructions:
+    if 0 < plan.skip_instructions >= run.n_instructions:
         return WorkloadError(
-            f"it ran {n_instructions:,} instructions, and --skip-instructions leaves out {plan.skip_instructions:,}",
+            f"of its {run.n_instructions:,} instructions --skip-instructions leaves out {plan.skip_instructions:,}",
             where=where,
             remedy="skip fewer",
         )
     return WorkloadError(
-        f"none of its accesses left the caches{_ending(status)}",
+        f"none of its accesses left the caches{_ending(run.status)}",
         where=where,
         remedy="make the caches smaller with --llc",
     )
@@ -200,14 +211,14 @@ def _signal(number: int) -> str:
         return str(number)
 
 
-def _notes(plan: RecordingPlan, status: int | None, *, interrupted: bool) -> tuple[str, ...]:
+def _notes(plan: RecordingPlan, run: _Run) -> tuple[str, ...]:
     notes = []
-    if interrupted:
+    if run.interrupted:
         notes.append("stopped by Ctrl-C: the trace holds what was recorded until then")
-    elif status is None:
+    elif run.status is None:
         notes.append(f"stopped after {plan.max_records:,} records (--max-records): the program was ended")
-    elif status:
-        notes.append(f"the program did not end well{_ending(status)}: the trace holds what it did until then")
+    elif run.status:
+        notes.append(f"the program did not end well{_ending(run.status)}: the trace holds what it did until then")
     if plan.caches is None:
         notes.append("no cache filter: records are the program's own loads and stores")
     if plan.trace_children:
@@ -216,28 +227,21 @@ def _notes(plan: RecordingPlan, status: int | None, *, interrupted: bool) -> tup
     return tuple(notes)
 
 
-def _record(
-    plan: RecordingPlan,
-    recorder: _Recorder,
-    n_instructions: int,
-    elapsed_s: float,
-    n_bytes: int,
-    notes: tuple[str, ...],
-) -> RunRecord:
-    n_records, n_writes, n_pages = recorder.n_records, recorder.n_writes, len(recorder.pages)
+def _record(plan: RecordingPlan, spool: AccessSpool, run: _Run, n_bytes: int) -> RunRecord:
+    n_records, n_writes, n_pages = spool.n_records, spool.n_writes, spool.n_pages
     n_reads = n_records - n_writes
-    n_covered = max(n_instructions - plan.skip_instructions, 1)
+    n_covered = max(run.n_instructions - plan.skip_instructions, 1)
     metrics: dict[str, int | float] = {
         "n_records": n_records,
         "n_reads": n_reads,
         "n_writes": n_writes,
         "n_pages": n_pages,
         "footprint_mib": n_pages * PAGE_BYTES / 2**20,
-        "n_instructions": n_instructions,
-        "n_accesses": recorder.n_accesses,
+        "n_instructions": run.n_instructions,
+        "n_accesses": run.n_accesses,
         "reads_per_1000_instructions": 1000 * n_reads / n_covered,
-        "elapsed_s": elapsed_s,
-        "recorded_accesses_per_s": recorder.n_accesses / elapsed_s,
+        "elapsed_s": run.elapsed_s,
+        "recorded_accesses_per_s": run.n_accesses / run.elapsed_s,
         "file_bytes": n_bytes,
     }
     breakdown: dict[str, dict[str, Scalar]] = {}
@@ -259,8 +263,8 @@ def _record(
         breakdown=breakdown,
         headlines=(
             f"{plan.out}: {n_records:,} records ({n_reads:,} reads, {n_writes:,} writes) of {n_pages:,} pages",
-            f"{n_instructions:,} instructions, {recorder.n_accesses:,} accesses in {elapsed_s:,.1f} s",
+            f"{run.n_instructions:,} instructions, {run.n_accesses:,} accesses in {run.elapsed_s:,.1f} s",
         ),
-        notes=notes,
+        notes=_notes(plan, run),
         key_metrics=("n_records", "n_pages", "reads_per_1000_instructions"),
     )

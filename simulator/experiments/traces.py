@@ -8,8 +8,7 @@ from pathlib import Path
 from simulator.contracts.results import RunRecord, Scalar
 from simulator.core.errors import ConfigError
 from simulator.core.spelling import did_you_mean
-from simulator.experiments.access_traces import describe_accesses, is_access_trace
-from simulator.workload.access_reading import access_formats
+from simulator.workload.access_reading import access_format_of, access_formats
 from simulator.workload.trace_summary import LengthSummary, TraceSummary, trace_info
 from simulator.workload.traces import TraceOptions, formats
 
@@ -24,6 +23,9 @@ def describe_trace(file: str | Path, format_name: str = "auto", windows: Sequenc
     Raises WorkloadError, by line, for one that cannot be read; ConfigError for windows of a trace of requests.
     """
     if is_access_trace(file, format_name):
+        # Only accesses are counted by a compiled kernel.
+        from simulator.experiments.access_traces import describe_accesses
+
         return describe_accesses(file, format_name, windows)
     _check_format(format_name)
     if windows:
@@ -38,6 +40,14 @@ def describe_trace(file: str | Path, format_name: str = "auto", windows: Sequenc
         if error.where != "--qps":
             raise
     return _record(trace_info(file, format_name, _ANY_RATE), has_arrivals=False)
+
+
+def is_access_trace(file: str | Path, format_name: str) -> bool:
+    """Whether a file is read as a trace of accesses: by its format's name, or by how it begins where that is `auto`."""
+    if format_name != "auto":
+        return format_name in access_formats()
+    path = Path(file)
+    return path.is_file() and path.stat().st_size > 0 and access_format_of(path) is not None
 
 
 def _check_format(format_name: str) -> None:

@@ -43,7 +43,7 @@ class CacheLevel:
             raise ConfigError(f"{text!r}: a cache holds above 0 bytes, 4 GiB at most", where=where, remedy=remedy)
         if size_bytes % (LINE_BYTES * ways):
             raise ConfigError(
-                f"{text!r}: {float(size_bytes):,g} bytes are not whole sets of {ways} lines of {LINE_BYTES} bytes",
+                f"{text!r}: {float(size_bytes):,.10g} bytes are not whole sets of {ways} lines of {LINE_BYTES} bytes",
                 where=where,
                 remedy=f"give a multiple of {LINE_BYTES * ways:,} bytes",
             )

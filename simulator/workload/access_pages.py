@@ -87,7 +87,8 @@ class ClockSamples:
     def add(self, times: NDArray[np.int64]) -> None:
         """The times of the next records, which do not fall."""
         if len(times):
-            self._samples.append(times[-self.n_records % RECORDS_PER_SAMPLE :: RECORDS_PER_SAMPLE])
+            # Copied: a view would keep all the times.
+            self._samples.append(times[-self.n_records % RECORDS_PER_SAMPLE :: RECORDS_PER_SAMPLE].copy())
             self.n_records += len(times)
             self._last = int(times[-1])
 

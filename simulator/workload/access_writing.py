@@ -46,21 +46,21 @@ def write_npz(
     if len(is_write) != n_records or len(vpn) < n_pages:
         raise ModelFault(f"{n_records} lines of {n_pages} pages, {len(is_write)} write flags and {len(vpn)} pages")
     with new_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
-        with _member(archive, "line_planes", np.dtype(np.uint8), (4, n_records)) as member:
+        with archive_member(archive, "line_planes", np.dtype(np.uint8), (4, n_records)) as member:
             for plane in range(4):
                 for first in range(0, n_records, _BLOCK_RECORDS):
                     block = line[first : first + _BLOCK_RECORDS] >> np.uint32(8 * plane)
                     member.write(block.astype(np.uint8).tobytes())
-        _column(archive, "write_bits", np.packbits(is_write))
-        _column(archive, "n", np.array(n_records, "<i8"))
-        _column(archive, "vpn", vpn.astype("<u8"))
+        archive_column(archive, "write_bits", np.packbits(is_write))
+        archive_column(archive, "n", np.array(n_records, "<i8"))
+        archive_column(archive, "vpn", vpn.astype("<u8"))
         for name, samples in (("icount_per_1024", icount_per_1024), ("time_ps_per_1024", time_ps_per_1024)):
             if samples is not None:
                 # Two samples make a clock of a trace that is shorter than the distance between them.
                 n_samples = -(-n_records // RECORDS_PER_SAMPLE)
                 if len(samples) < n_samples:
                     raise ModelFault(f"{len(samples)} samples of {name} for {n_records} records")
-                _column(archive, name, samples[: max(2, n_samples)].astype("<u8"))
+                archive_column(archive, name, samples[: max(2, n_samples)].astype("<u8"))
 
 
 def write_accesses(path: str | Path, stream: AccessStream) -> None:
@@ -134,36 +134,41 @@ def _clock_column(stream: AccessStream) -> str:
 def new_file(path: str | Path) -> Iterator[IO[bytes]]:
     """A file that gets its name when it is complete. Raises WorkloadError where that name is taken, or unwritable."""
     target = Path(path)
-    _check_free(target)
+    check_free(target)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("xb") as stream:
             yield stream
-        _check_free(target)
+        check_free(target)
         part.replace(target)
     except OSError as error:
-        raise _unwritable(target, error) from None
+        raise unwritable(target, error) from None
     finally:
         part.unlink(missing_ok=True)
 
 
-def _check_free(target: Path) -> None:
+def check_free(target: Path) -> None:
+    """Refuse, by a WorkloadError, a name that something has."""
     if target.exists() or target.is_symlink():
         raise WorkloadError("the file exists already", where=str(target), remedy="give another name, or remove it")
 
 
-def _unwritable(target: Path, error: OSError) -> WorkloadError:
+def unwritable(target: Path, error: OSError) -> WorkloadError:
+    """The error of a trace that the operating system does not take."""
     cause = f"cannot write the trace: {error.strerror or error}"
-    return WorkloadError(cause, where=str(target), remedy="name a file in a folder that can be written")
+    return WorkloadError(
+        cause, where=str(target), remedy="free the disk, or name a file in a folder that can be written"
+    )
 
 
-def _column(archive: zipfile.ZipFile, name: str, values: NDArray[np.generic]) -> None:
-    with _member(archive, name, values.dtype, values.shape) as member:
+def archive_column(archive: zipfile.ZipFile, name: str, values: NDArray[np.generic]) -> None:
+    """Write a member of the archive that is held whole."""
+    with archive_member(archive, name, values.dtype, values.shape) as member:
         member.write(values.tobytes())
 
 
 @contextmanager
-def _member(
+def archive_member(
     archive: zipfile.ZipFile, name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...]
 ) -> Iterator[IO[bytes]]:
     """A member of the archive that holds an array, its header written; no time of day goes into it."""

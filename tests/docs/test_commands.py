@@ -33,7 +33,7 @@ FOLDERS = ("hw_configs", "workloads", "traces", "simulator")
 MAKE = re.compile(r"^ {4}make (\w+)", re.MULTILINE)
 SIM = re.compile(r"^ {4}(sim .+)$", re.MULTILINE)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
-YAML = re.compile(r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)```", re.DOTALL)
+WRITTEN = re.compile(r"`(\w+\.(yaml|csv))`:\n\n```\2\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
@@ -49,7 +49,7 @@ def folder(repo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_runs(page: str, repo_root: Path, folder: Path, sim) -> None:
     text = (repo_root / page).read_text(encoding="utf-8")
-    for name, content in YAML.findall(text):  # files that a page has its reader write
+    for name, _, content in WRITTEN.findall(text):  # files that a page has its reader write
         (folder / name).write_text(content, encoding="utf-8")
     for command in SIM.findall(text):
         words = shlex.split(command, comments=True)

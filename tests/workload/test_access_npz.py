@@ -191,6 +191,13 @@ def test_a_member_that_claims_more_than_it_has(tmp_path: Path) -> None:
         read_accesses(path)
 
 
+def test_more_pages_than_line_ids_tell_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.npz", columns())
+    monkeypatch.setattr("simulator.workload.access_traces.npz.MAX_PAGES", 39)
+    with pytest.raises(WorkloadError, match="40 pages, and line ids of 32 bits hold 39"):
+        read_accesses(path)
+
+
 def test_no_such_file_folder_or_format(tmp_path: Path) -> None:
     for path, said in ((tmp_path / "none.npz", "No such file"), (tmp_path, "folder")):
         with pytest.raises(WorkloadError, match=said) as caught:

@@ -278,6 +278,15 @@ def test_blocks_of_any_size_hold_the_same(tmp_path: Path, form: str, monkeypatch
         assert ticks(again, 0, 1024, 1499) == ticks(whole, 0, 1024, 1499) if whole.clock else again.clock is None
 
 
+def test_more_pages_than_line_ids_tell_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "0x1000\n0x2000\n0x3000\n")
+    monkeypatch.setattr("simulator.workload.access_pages.MAX_PAGES", 3)
+    assert read_accesses(path).n_pages == 3
+    monkeypatch.setattr("simulator.workload.access_pages.MAX_PAGES", 2)
+    with pytest.raises(WorkloadError, match="more than 2 pages"):
+        read_accesses(path)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_any_number_is_read_as_it_is_written(rows: list[tuple[int, bool, bool]]) -> None:
     text = "".join(f"{a:#x}\n" if is_hex else f"{'000' if zeros else ''}{a}\n" for a, is_hex, zeros in rows)
