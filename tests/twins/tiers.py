@@ -226,7 +226,7 @@ class Twin:
             self.engine_free = max(self.engine_free, self.now_ps) + batch
             self.charged += waited
             self.spent["migration"] += waited
-            self.moved_bytes += 4096.0 * n_moved
+            self.moved_bytes += 4096 * (n_moved - in_fault) * (1 - costs.blocking_frac)
             self.n_promoted += n_promoted
             self.n_demoted += n_demoted
 

@@ -370,17 +370,17 @@ class TieredMachine:
 
     def _pay(self, n_promoted: int, n_demoted: int) -> None:
         costs = self.platform.migration
-        if self._moves_in_fault:
-            # The kernel demotes in the background all the same.
-            time_ps = costs.batch_ps(0, n_demoted)
-            waited_ps = costs.batch_ps(n_promoted, 0) + round(time_ps * costs.blocking_frac)
-        else:
-            time_ps = costs.batch_ps(n_promoted, n_demoted)
-            waited_ps = round(time_ps * costs.blocking_frac)
-        self._engine_free_ps = max(self._engine_free_ps, self.now_ps) + time_ps
+        # Where promotions are faults' work, the kernel demotes in the background all the same.
+        n_in_fault = n_promoted if self._moves_in_fault else 0
+        in_fault_ps = costs.batch_ps(n_in_fault, 0)
+        thread_ps = costs.batch_ps(n_promoted - n_in_fault, n_demoted)
+        waited_ps = in_fault_ps + round(thread_ps * costs.blocking_frac)
+        self._engine_free_ps = max(self._engine_free_ps, self.now_ps) + thread_ps
         self._charged_ps += waited_ps
         self.spent.migration_ps += waited_ps
-        self._moved_bytes += PAGE_BYTES * (n_promoted + n_demoted)
+        # What is copied while the program waits for it is in nobody's way.
+        n_beside = n_promoted - n_in_fault + n_demoted
+        self._moved_bytes += PAGE_BYTES * n_beside * (1 - costs.blocking_frac)
         self.n_promoted += n_promoted
         self.n_demoted += n_demoted
 

@@ -134,7 +134,7 @@ def test_dearer_migration_never_makes_a_run_shorter() -> None:
 
 
 def test_copies_load_both_tiers_in_the_next_quantum_alone() -> None:
-    stream = touching([0] * 6, n_pages=8, n_ddr=8).on(migration=FREE)
+    stream = touching([0] * 6, n_pages=8, n_ddr=8).on(migration=replace(FREE, blocking_frac=0.0))
     times = []
     for pages in ([], [5]):
         looking = Asking(1, lambda machine: None)

@@ -84,7 +84,7 @@ class M5:
         self.uses_pages = config.nominator in ("hpt_only", "hpt_driven")
         self.uses_words = config.nominator != "hpt_only"
         self._reads, self._ps = (0, 0), 0
-        self._ddr_of_total = 0.0
+        self._ddr_of_total: float | None = None
 
     def start(self, machine: MachineView, seed: int) -> int:
         """The trackers begin at their default period."""
@@ -117,7 +117,7 @@ class M5:
     def _nominate(self, machine: MachineView) -> NDArray[np.int64]:
         """The pages that the reports of this poll speak for, in the order in which they are to move."""
         config, nominator = self.config, self.config.nominator
-        hot = machine.take_hot_pages().key[: config.list_pages].astype(np.int64)
+        hot = first_appearances(_last(machine.take_hot_pages(), config.list_pages))
         words = _last(machine.take_hot_words(), config.list_words)
         if nominator == "hpt_only":
             return hot
@@ -146,7 +146,8 @@ class M5:
             return pages
         order = np.argsort(pages)
         n_words = np.zeros(len(pages), np.int64)
-        np.add.at(n_words, order[np.searchsorted(pages, words // _WORDS_PER_PAGE, sorter=order)], 1)
+        distinct = np.unique(words)
+        np.add.at(n_words, order[np.searchsorted(pages, distinct // _WORDS_PER_PAGE, sorter=order)], 1)
         shift = np.where(np.isin(pages, hot), _SCORE_SHIFT * n_words, 0)
         score = np.left_shift(np.int64(1), np.minimum(shift, _LARGEST_SHIFT))
         ranked = np.argsort(-score, kind="stable")
@@ -156,7 +157,8 @@ class M5:
     def _elect(self, machine: MachineView, densities: Densities) -> bool:
         """Set how often the trackers are asked; whether this round's list is taken."""
         config = self.config
-        rose = densities.ddr_of_total > self._ddr_of_total
+        before = self._ddr_of_total
+        rose = before is not None and densities.ddr_of_total > before
         self._ddr_of_total = densities.ddr_of_total
         if not densities.known:
             return True  # at start-up: everything, at the period before
