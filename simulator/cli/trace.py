@@ -8,6 +8,12 @@ from typing import Annotated
 import typer
 
 from simulator.cli.options import FormatOption, JsonOption, SetOption
+from simulator.core.errors import ConfigError
+
+DEFAULT_L1 = "32KiB/8"
+DEFAULT_LLC = "1MiB/16"
+L1Option = Annotated[str, typer.Option("--l1", metavar="SIZE/WAYS", help="Data cache of the first level.")]
+LlcOption = Annotated[str, typer.Option("--llc", metavar="SIZE/WAYS", help="Last-level cache.")]
 
 app = typer.Typer(help="Look at traces, and write them.", no_args_is_help=True)
 
@@ -56,13 +62,23 @@ def convert(
     n_records: Annotated[
         int | None, typer.Option("--accesses", metavar="N", help="Only the first N accesses (default: all).")
     ] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Write what leaves two levels of cache.")] = False,
+    l1: L1Option = DEFAULT_L1,
+    llc: LlcOption = DEFAULT_LLC,
     as_json: JsonOption = False,
 ) -> None:
     """Write a trace of memory accesses in another form."""
     from simulator.experiments.trace_convert import convert_accesses
     from simulator.report.printing import show_run
 
-    show_run(sys.stdout, convert_accesses(file, target, trace_format, n_records), None, as_json=as_json)
+    if not cache and (l1, llc) != (DEFAULT_L1, DEFAULT_LLC):
+        raise ConfigError("--l1 and --llc without --cache", where="--cache", remedy="add --cache")
+    show_run(
+        sys.stdout,
+        convert_accesses(file, target, trace_format, n_records, (l1, llc) if cache else None),
+        None,
+        as_json=as_json,
+    )
 
 
 @app.command("record", context_settings={"allow_interspersed_args": False})
@@ -74,8 +90,8 @@ def record(
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE.npz", help="New file to write (default: the program's name).")
     ] = None,
-    l1: Annotated[str, typer.Option("--l1", metavar="SIZE/WAYS", help="Data cache of the first level.")] = "32KiB/8",
-    llc: Annotated[str, typer.Option("--llc", metavar="SIZE/WAYS", help="Last-level cache.")] = "1MiB/16",
+    l1: L1Option = DEFAULT_L1,
+    llc: LlcOption = DEFAULT_LLC,
     no_filter: Annotated[bool, typer.Option("--no-filter", help="No caches: record every load and store.")] = False,
     skip_instructions: Annotated[
         int, typer.Option("--skip-instructions", metavar="N", min=0, help="Leave out the first N instructions.")

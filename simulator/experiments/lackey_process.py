@@ -20,7 +20,7 @@ _STDERR = 2
 _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
 # Lackey writes one line at a time. A reader that takes each at once costs it time; one that waits a little does not.
-_PAUSE_S = 0.004
+_PAUSE_S = 0.015
 _FULL_ENOUGH_BYTES = 1 << 18
 _LOOK_S = 0.2
 _PATIENCE_S = 3.0

@@ -16,7 +16,8 @@ import numpy as np
 from simulator.contracts.results import RunRecord, Scalar
 from simulator.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, WorkloadError
 from simulator.experiments.lackey_process import LackeyProcess
-from simulator.memory.cache_filter import CacheFilter, CacheLevel
+from simulator.experiments.trace_filter import filter_of
+from simulator.memory.cache_filter import CacheFilter
 from simulator.memory.lackey_text import LackeyText, LineAccesses
 from simulator.workload.access_spool import AccessSpool
 from simulator.workload.accesses import PAGE_BYTES
@@ -102,9 +103,7 @@ def plan_recording(
     path = Path(f"{Path(command[0]).name}.npz" if out is None else out)
     if path.suffix != ".npz":
         raise ConfigError("a recording is an .npz archive", where=str(path), remedy="let the name end in .npz")
-    levels = None
-    if caches is not None:
-        levels = CacheFilter(CacheLevel.parse(caches[0], where="--l1"), CacheLevel.parse(caches[1], where="--llc"))
+    levels = None if caches is None else filter_of(*caches)
     return RecordingPlan(tuple(command), path, levels, skip_instructions, max_records, trace_children, stdout_to_stderr)
 
 

@@ -53,13 +53,15 @@ def _decimal(text, first, end):
 
 
 @njit(cache=True)
-def _put(line, is_store, instructions, at, first, last, store, n_instructions):
-    """Accesses to lines `first` to `last`, from place `at` of the outputs; returns the place after them."""
+def _put(line, is_store, instructions, at, first, last, kind, n_instructions):
+    """The accesses of one line of text to lines `first` to `last`, from place `at` of the outputs; returns the place
+    after them."""
     for offset in range(int(last - first) + 1):
-        line[at] = first + np.uint64(offset)
-        is_store[at] = store
-        instructions[at] = n_instructions
-        at += 1
+        for store in range(1 if kind == _S else 0, 1 if kind == _L else 2):
+            line[at] = first + np.uint64(offset)
+            is_store[at] = store == 1
+            instructions[at] = n_instructions
+            at += 1
     return at
 
 
@@ -102,8 +104,5 @@ def parse_lackey(
                     n_needed = (int(last - first) + 1) * (2 if kind == _M else 1)
                     if n_out + n_needed > capacity:
                         return n_out, start, n_instructions
-                    if kind != _S:
-                        n_out = _put(line, is_store, instructions, n_out, first, last, False, n_instructions)
-                    if kind != _L:
-                        n_out = _put(line, is_store, instructions, n_out, first, last, True, n_instructions)
+                    n_out = _put(line, is_store, instructions, n_out, first, last, kind, n_instructions)
         start = stop + 1

@@ -102,6 +102,15 @@ def test_ctrl_c_keeps_what_was_recorded(valgrind: str, tmp_path: Path, sim, monk
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+def test_programs_that_it_starts_are_recorded_when_asked(valgrind: str, tmp_path: Path, sim) -> None:
+    counts = []
+    for options in ((), ("--trace-children",)):
+        out = str(tmp_path / f"{len(options)}.npz")
+        outcome = sim("trace", "record", *options, "--json", "--out", out, "--", "sh", "-c", "/bin/true; exit 0")
+        counts.append(json.loads(outcome.out)["metrics"]["n_instructions"])
+    assert counts[1] > counts[0] + 50_000
+
+
 def test_skipping_all_of_a_program_is_an_error(valgrind: str, tmp_path: Path, sim) -> None:
     outcome = sim("trace", "record", "--out", str(tmp_path / "a.npz"), "--skip-instructions", "100000000", "--", "true")
     assert outcome.code == 3

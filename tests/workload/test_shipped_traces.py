@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simulator.core.config import load_part
+from simulator.workload.access_reading import read_accesses
 from simulator.workload.catalog import data_directory
 from simulator.workload.trace_summary import trace_info
 
@@ -46,8 +48,28 @@ def test_the_readme_states_what_is_in_the_file(repo_root: Path) -> None:
     assert f"{info.rate_qps:.2f} req/s" in readme
 
 
+@pytest.mark.parametrize("name", ["sql_store.npz", "rank_pages.npz"])
+def test_the_readme_states_what_is_in_a_recording(repo_root: Path, name: str) -> None:
+    stream = read_accesses(repo_root / "traces" / name)
+    chunk = next(stream.chunks(stream.n_records))
+    reads = np.sort(np.bincount(chunk.line[~chunk.is_write] // 64, minlength=stream.n_pages))[::-1]
+    n_reads = int(reads.sum())
+    top = [reads[: stream.n_pages // part].sum() / n_reads for part in (100, 10)]
+    assert stream.clock is not None
+    million = stream.clock.samples[-1] / 1e6
+    row = (
+        f"| {name} | {stream.n_records:,} | {n_reads:,} | {stream.n_records - n_reads:,} | {stream.n_pages:,} "
+        f"| {stream.footprint_bytes / 2**20:.1f} MiB | {million:.1f} M | {n_reads / million / 1000:.1f} "
+        f"| {top[0]:.0%} | {top[1]:.0%} |".replace("%", " %")
+    )
+    readme = (repo_root / "traces" / "README.md").read_text()
+    assert row in readme
+    assert f"| {name} | {reads[0]:,}, {np.median(reads[reads > 0]):.0f} |" in readme
+
+
 def test_request_mixes_load() -> None:
-    paths = sorted(data_directory("workloads").glob("*.yaml"))
+    files = data_directory("workloads").glob("*.yaml")
+    paths = sorted(path for path in files if not path.name.startswith("accesses_"))  # those are of pages, not requests
     assert len(paths) >= 3
     for path in paths:
         mix = load_part(str(path))
