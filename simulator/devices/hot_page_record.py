@@ -120,7 +120,7 @@ def _notes(config: HotPageTracker.Config, stream: AccessStream, own: Sequence[Ju
     dropped = sum(one.tracker.n_dropped for one in own)
     if dropped:
         arrived = sum(one.tracker.n_arrived for one in own)
-        notes.append(f"{dropped / arrived:.1%} of the {what} found the input queue full and were dropped")
+        notes.append(f"{dropped:,} of {arrived:,} {what} found the input queue full and were dropped")
     if config.repeat > 1:
         notes.append(f"the trace was run {config.repeat} times over")
     return notes
