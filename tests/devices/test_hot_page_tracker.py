@@ -164,11 +164,11 @@ def test_epochs_of_time_follow_the_clock_of_the_trace(monkeypatch: pytest.Monkey
 
 def test_accuracy_over_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     record = replay(monkeypatch, a_stream(), epoch_reads=1000, k=5, n_counters=64, sweep_n_counters=[16, 1024])
-    over_size = record.series["ratio_over_size"]
-    assert over_size.x.tolist() == [16, 64, 1024]
+    over_size = record.series["access_count_ratio_by_size"]
+    assert over_size.x.tolist() == [4, 6, 10]
     assert over_size.y[-1] == 1.0
     assert over_size.y[1] == record.metrics["ratio_epoch"]
-    assert len(record.series["ratio_over_time"].x) == record.metrics["epochs"] == 4
+    assert len(record.series["access_count_ratio"].x) == record.metrics["epochs"] == 4
     assert len(record.tables["accuracy"].rows) == 3
 
 
