@@ -29,7 +29,8 @@ def replay(
     """Replay a raw trace on one part.
 
     A DRAM takes loads and stores, vectors of coordinates, CSV, or synthetic traffic; an AiM device its instructions; a
-    fabric transfers; a GPU a CSV of kernels, predicted row by row.
+    fabric transfers; a GPU a CSV of kernels, predicted row by row; a tracker of hot pages a trace of memory accesses,
+    or synthetic ones.
     """
     from simulator.report.printing import show_run
 

@@ -24,6 +24,10 @@ _ALGORITHMS = {
 }
 
 
+# What a table of several trackers has: all that does not depend on the machine that ran them.
+_IN_TABLE = ("ratio_epoch", "ratio_union", "topk_hit", "distinct_picked", "epochs", "n_updates", "n_dropped")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """A tracker and how well it did."""
@@ -59,10 +63,9 @@ def tracker_record(
     for at, one in enumerate(own):
         suffix = f"_{one.tracker.key}" if n_keys > 1 else ""
         metrics.update({name + suffix: value for name, value in one.metrics().items()})
-        ratios = one.accuracy.ratio_by_epoch()
-        series[f"ratio_over_time{suffix}"] = Series.of("epoch", np.arange(1, len(ratios) + 1), ratios)
+        series[f"access_count_ratio{suffix}"] = _over_epochs(one)
         if config.sweep_n_counters:
-            series[f"ratio_over_size{suffix}"] = _over_size(judged[at::n_keys])
+            series[f"access_count_ratio_by_size{suffix}"] = _over_size(judged[at::n_keys])
         key_metrics += [name + suffix for name in ("ratio_epoch", "ratio_union", "topk_hit")]
     metrics["total_reads"] = n_reads
     metrics["n_records"] = stream.n_records
@@ -79,21 +82,35 @@ def tracker_record(
     )
 
 
+def _over_epochs(one: Judged) -> Series:
+    """Accuracy of every epoch that had reads."""
+    ratios = one.accuracy.ratio_by_epoch()
+    judged = np.flatnonzero(~np.isnan(ratios))
+    return Series.of("epoch", judged + 1, ratios[judged])
+
+
 def _over_size(judged: Sequence[Judged]) -> Series:
-    """Accuracy over the number of counters."""
+    """Accuracy over the number of counters, whose logarithm it is drawn over."""
     ratio = {one.tracker.config.n_counters: one.accuracy.ratio_epoch for one in judged}
     sizes = sorted(ratio)
-    return Series.of("n_counters", sizes, [ratio[size] for size in sizes])
+    return Series.of("log2_of_N", np.log2(sizes), [ratio[size] for size in sizes])
 
 
 def _sizes(judged: Sequence[Judged]) -> Table:
     """A row for each tracker."""
-    names = tuple(judged[0].metrics())
     rows = []
     for one in judged:
         config = one.tracker.config
-        rows.append((one.tracker.key, config.algorithm, config.n_counters, config.k, *one.metrics().values()))
-    return Table(("key", "algorithm", "n_counters", "k", *names), rows)
+        rows.append(
+            (
+                one.tracker.key,
+                config.algorithm,
+                config.n_counters,
+                config.k,
+                *(one.metrics()[name] for name in _IN_TABLE),
+            )
+        )
+    return Table(("key", "algorithm", "n_counters", "k", *_IN_TABLE), rows)
 
 
 def _headline(config: HotPageTracker.Config, one: Judged) -> str:
@@ -120,7 +137,7 @@ def _notes(config: HotPageTracker.Config, stream: AccessStream, own: Sequence[Ju
     dropped = sum(one.tracker.n_dropped for one in own)
     if dropped:
         arrived = sum(one.tracker.n_arrived for one in own)
-        notes.append(f"{dropped / arrived:.1%} of the {what} found the input queue full and were dropped")
+        notes.append(f"{dropped:,} of {arrived:,} {what} found the input queue full and were dropped")
     if config.repeat > 1:
         notes.append(f"the trace was run {config.repeat} times over")
     return notes

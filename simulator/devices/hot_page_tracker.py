@@ -10,12 +10,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from simulator.contracts.results import RunRecord
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.core.quantities import GigabytesPerSecond, PositiveFloat, PositiveInt
 from simulator.devices.hot_page_record import Judged, tracker_record
+from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.trackers.accuracy import Accuracy
 from simulator.memory.trackers.config import Key, TrackerConfig
 from simulator.memory.trackers.tracker import Tracker
@@ -67,14 +68,26 @@ class HotPageTracker:
 
         @model_validator(mode="after")
         def _sizes_can_be_built(self) -> HotPageTracker.Config:
-            if self.sweep_n_counters and self.algorithm not in ("cm", "ss"):
-                raise ValueError(f"sweep_n_counters has no meaning for the algorithm {self.algorithm}")
-            for n_counters in self.sweep_n_counters:
-                self.sized(n_counters)
+            try:
+                if self.sweep_n_counters and self.algorithm not in ("cm", "ss"):
+                    raise PartRefusal(
+                        ("sweep_n_counters",),
+                        f"the algorithm {self.algorithm} has no number of counters",
+                        remedy="set algorithm to cm or ss, or sweep_n_counters to []",
+                    )
+                for n_counters in self.sweep_n_counters:
+                    self.sized(n_counters)
+            except PartRefusal as refusal:
+                refusal.raise_at_place()
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                PartRefusal(
+                    ("sweep_n_counters",), f"of {n_counters:,}: {reason}", remedy="leave it out"
+                ).raise_at_place()
             return self
 
         def sized(self, n_counters: int) -> TrackerConfig:
-            """The same tracker with another number of counters. Raises ValueError where it cannot be built."""
+            """The same tracker with another number of counters. Raises pydantic's error where it cannot be built."""
             return TrackerConfig.model_validate(
                 {**{name: getattr(self, name) for name in TrackerConfig.model_fields}, "n_counters": n_counters}
             )
@@ -165,7 +178,9 @@ class HotPageTracker:
             )
         if any(not one.accuracy.n_epochs for one in judged):
             length = self.config.epoch_reads
-            epoch = f"an epoch of {length:,} {what}" if length else f"an epoch of {self.config.epoch_ps} ps"
+            epoch = (
+                f"an epoch of {length:,} {what}" if length else f"an epoch of {(self.config.epoch_ps or 0) / 1e9:g} ms"
+            )
             raise WorkloadError(
                 f"its {n_reads:,} {what} end before {epoch} does, so that nothing is ever picked",
                 where=where,

@@ -14,6 +14,7 @@ from simulator.experiments.calibrate import fit
 from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
 from simulator.experiments.settings import load_settings
+from simulator.memory.trackers.config import Algorithm
 from simulator.workload.catalog import data_directory
 
 
@@ -31,6 +32,7 @@ def warmup() -> None:
         run_llm(load_settings(config, small))
     _warm_memories()
     _warm_accesses()
+    _warm_trackers()
     _warm_gpus()
 
 
@@ -52,6 +54,14 @@ def _warm_accesses() -> None:
         trace = Path(folder) / "trace"
         trace.write_text("0x40 R\n")
         describe_accesses(trace, "text", (1,))
+
+
+def _warm_trackers() -> None:
+    """Show every kind of tracker a few reads."""
+    part = data_directory("hw_configs") / "parts" / "hpt.yaml"
+    few = {"synthetic.n_accesses": 300, "synthetic.n_pages": 20, "epoch_reads": 50, "k": 2, "arrivals": "even"}
+    for algorithm in get_args(Algorithm):
+        plan_replay(part, SYNTHETIC, sets={**few, "algorithm": algorithm}).perform()
 
 
 def _warm_gpus() -> None:

@@ -23,7 +23,7 @@ N_STATE = 3
 
 _MASK_16 = np.uint64(0xFFFF)
 _S16, _S32, _S48 = np.uint64(16), np.uint64(32), np.uint64(48)
-_ONE = np.uint32(1)
+_ONE, _ALL = np.uint32(1), np.uint32(0xFFFFFFFF)
 _UNDO_COST = 16  # one read's counters set to 0 one by one take as long as so many columns set together
 
 
@@ -33,7 +33,7 @@ def track_count_min(
 ):
     """Count keys uint32[n] and query before every read `ends` int64[q], in order; what follows the last stays counted.
 
-    weights int64[n] are consecutive reads of one key (empty: each is one). rules int64[N_RULES]; packed uint64[4, 256]
+    weights int64[n] are consecutive reads of one key (empty: each is one). rules int64[N_RULES]; packed uint64[4 x 256]
     and tables uint32[H, 4, 256] of `h3`; counters uint32[H, W], cam_key uint32[K], cam_count int64[K] and state
     int64[N_STATE] go on from call to call; fills picked_key uint32[q, K], picked_count int64[q, K], n_picked int64[q].
     """
@@ -61,73 +61,79 @@ def _count(keys, weights, first, end, rules, packed, tables, counters, cam_key, 
         while at < end and state[N_HELD] < len(cam_key):
             _count_any(keys, weights, at, at + 1, rules, tables, counters, cam_key, cam_count, state)
             at += 1
-        if at < end and state[HAS_WRAPPED] == 0:
+        if at < end and rules[OVERFLOW] == UNBOUNDED:
             if len(weights) == 0:
-                at = _count_packed(keys, at, end, rules, packed, counters, cam_key, cam_count, state)
-            elif rules[OVERFLOW] == UNBOUNDED:
-                at = _count_packed_runs(keys, weights, at, end, packed, counters, cam_key, cam_count)
+                at = _count_unbounded(keys, at, end, packed, counters, cam_key, cam_count)
+            else:
+                at = _count_runs(keys, weights, at, end, packed, counters, cam_key, cam_count)
+        elif at < end and state[HAS_WRAPPED] == 0 and len(weights) == 0:
+            at = _count_wrapping(keys, at, end, rules, packed, counters, cam_key, cam_count, state)
     if at < end:
         _count_any(keys, weights, at, end, rules, tables, counters, cam_key, cam_count, state)
 
 
+@njit(cache=True, inline="always")
+def _add_packed(key, step, mask, packed, row_0, row_1, row_2, row_3):
+    """Add `step` to the counters of a key, cut by a mask, all uint32; returns the estimate, uint32."""
+    hashed = packed_hash(packed, np.uint64(key))
+    at_0 = hashed & _MASK_16
+    at_1 = (hashed >> _S16) & _MASK_16
+    at_2 = (hashed >> _S32) & _MASK_16
+    at_3 = hashed >> _S48
+    n_0 = np.uint32(row_0[at_0] + step) & mask
+    n_1 = np.uint32(row_1[at_1] + step) & mask
+    n_2 = np.uint32(row_2[at_2] + step) & mask
+    n_3 = np.uint32(row_3[at_3] + step) & mask
+    row_0[at_0] = n_0
+    row_1[at_1] = n_1
+    row_2[at_2] = n_2
+    row_3[at_3] = n_3
+    return min(min(n_0, n_1), min(n_2, n_3))
+
+
 @njit(cache=True)
-def _count_packed(keys, first, end, rules, packed, counters, cam_key, cam_count, state):
-    """Four rows of at most 2^16 counters, plain update, a full memory, no counter wrapped yet. Returns the read after
-    the first one that wraps a counter to 0 (its estimate is 0 then), or `end`."""
+def _count_unbounded(keys, first, end, packed, counters, cam_key, cam_count):
+    """Four rows of at most 2^16 counters that are wide enough, plain update, a full memory; returns `end`."""
     row_0, row_1, row_2, row_3 = counters[0], counters[1], counters[2], counters[3]
-    mask = np.uint32(rules[LARGEST])
     n_held = len(cam_key)
     least = np.uint32(cam_count[n_held - 1])
     for i in range(first, end):
-        key = keys[i]
-        hashed = packed_hash(packed, np.uint64(key))
-        at_0 = hashed & _MASK_16
-        at_1 = (hashed >> _S16) & _MASK_16
-        at_2 = (hashed >> _S32) & _MASK_16
-        at_3 = hashed >> _S48
-        n_0 = np.uint32(row_0[at_0] + _ONE) & mask
-        n_1 = np.uint32(row_1[at_1] + _ONE) & mask
-        n_2 = np.uint32(row_2[at_2] + _ONE) & mask
-        n_3 = np.uint32(row_3[at_3] + _ONE) & mask
-        row_0[at_0] = n_0
-        row_1[at_1] = n_1
-        row_2[at_2] = n_2
-        row_3[at_3] = n_3
-        estimate = min(min(n_0, n_1), min(n_2, n_3))
-        if np.uint32(estimate - _ONE) >= least:  # 0 - 1 is the largest number of all
-            offer(key, np.int64(estimate), cam_key, cam_count, n_held)
-            if estimate == 0:
-                state[HAS_WRAPPED] = 1
-                return i + 1
+        estimate = _add_packed(keys[i], _ONE, _ALL, packed, row_0, row_1, row_2, row_3)
+        if estimate > least:
+            offer(keys[i], np.int64(estimate), cam_key, cam_count, n_held)
             least = np.uint32(cam_count[n_held - 1])
     return end
 
 
 @njit(cache=True)
-def _count_packed_runs(keys, weights, first, end, packed, counters, cam_key, cam_count):
-    """As `_count_packed`, for runs of reads and unbounded counters."""
+def _count_runs(keys, weights, first, end, packed, counters, cam_key, cam_count):
+    """As `_count_unbounded`, for runs of reads."""
     row_0, row_1, row_2, row_3 = counters[0], counters[1], counters[2], counters[3]
     n_held = len(cam_key)
     least = np.uint32(cam_count[n_held - 1])
     for i in range(first, end):
-        key = keys[i]
-        weight = np.uint32(weights[i])
-        hashed = packed_hash(packed, np.uint64(key))
-        at_0 = hashed & _MASK_16
-        at_1 = (hashed >> _S16) & _MASK_16
-        at_2 = (hashed >> _S32) & _MASK_16
-        at_3 = hashed >> _S48
-        n_0 = np.uint32(row_0[at_0] + weight)
-        n_1 = np.uint32(row_1[at_1] + weight)
-        n_2 = np.uint32(row_2[at_2] + weight)
-        n_3 = np.uint32(row_3[at_3] + weight)
-        row_0[at_0] = n_0
-        row_1[at_1] = n_1
-        row_2[at_2] = n_2
-        row_3[at_3] = n_3
-        estimate = min(min(n_0, n_1), min(n_2, n_3))
+        estimate = _add_packed(keys[i], np.uint32(weights[i]), _ALL, packed, row_0, row_1, row_2, row_3)
         if estimate > least:
-            offer(key, np.int64(estimate), cam_key, cam_count, n_held)
+            offer(keys[i], np.int64(estimate), cam_key, cam_count, n_held)
+            least = np.uint32(cam_count[n_held - 1])
+    return end
+
+
+@njit(cache=True)
+def _count_wrapping(keys, first, end, rules, packed, counters, cam_key, cam_count, state):
+    """As `_count_unbounded`, for counters of which none has wrapped yet; returns the read after the first one that
+    wraps a counter to 0 (its estimate is 0 then), or `end`."""
+    row_0, row_1, row_2, row_3 = counters[0], counters[1], counters[2], counters[3]
+    mask = np.uint32(rules[LARGEST])
+    n_held = len(cam_key)
+    least = np.uint32(cam_count[n_held - 1])
+    for i in range(first, end):
+        estimate = _add_packed(keys[i], _ONE, mask, packed, row_0, row_1, row_2, row_3)
+        if np.uint32(estimate - _ONE) >= least:  # 0 - 1 is the largest number of all
+            offer(keys[i], np.int64(estimate), cam_key, cam_count, n_held)
+            if estimate == 0:
+                state[HAS_WRAPPED] = 1
+                return i + 1
             least = np.uint32(cam_count[n_held - 1])
     return end
 

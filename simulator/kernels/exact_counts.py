@@ -84,11 +84,7 @@ def track_exact(
             _count_wrapping(keys, weights, first, end, n_bits, small, table, touched, waiting, state)
         if query < len(ends):
             _flush(n_bits, table, waiting, state)
-            for i in range(state[N_TOUCHED]):
-                key = touched[i]
-                reading[i] = max(table[key] - 1, 0) + (np.int64(small[key]) if with_residues else 0)
-                table[key] = 0
-                small[key] = 0
+            _read_out(n_bits, with_residues, small, table, touched, state[N_TOUCHED], reading)
             n_picked[query] = largest_entries(
                 touched, reading, state[N_TOUCHED], picked_key[query], picked_count[query]
             )
@@ -116,8 +112,8 @@ def _count_wrapping(keys, weights, first, end, n_bits, small, table, touched, wa
     for i in range(first, end):
         key = np.uint64(keys[i])
         run = weights[i] if len(weights) > 0 else 1
-        if table[key] == 0:
-            table[key] = 1
+        if (table[key] if n_bits > 0 else np.int64(small[key])) == 0:
+            table[key] = 1 if n_bits > 0 else 0
             touched[state[N_TOUCHED]] = keys[i]
             state[N_TOUCHED] += 1
         total = np.int64(small[key]) + run
@@ -129,6 +125,19 @@ def _count_wrapping(keys, weights, first, end, n_bits, small, table, touched, wa
                     _flush(n_bits, table, waiting, state)
             total &= (1 << n_bits) - 1
         small[key] = total
+
+
+@njit(cache=True)
+def _read_out(n_bits, with_residues, small, table, touched, n_touched, reading):
+    """Fill reading int64[m] with the counts of the keys touched, and begin anew."""
+    for i in range(n_touched):
+        key = np.uint64(touched[i])
+        count = np.int64(small[key])
+        small[key] = 0
+        if n_bits > 0:
+            count = table[key] - 1 + (count if with_residues else 0)
+            table[key] = 0
+        reading[i] = count
 
 
 @njit(cache=True)

@@ -18,6 +18,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _LOW = np.uint64(0xFFFFFFFF)
 _BYTE = np.uint64(0xFF)
+_TABLE_1, _TABLE_2, _TABLE_3 = np.uint64(256), np.uint64(512), np.uint64(768)
 _S8, _S16, _S24 = np.uint64(8), np.uint64(16), np.uint64(24)
 
 
@@ -48,23 +49,23 @@ def fill_tables(constants, mask, tables):
 
 @njit(cache=True)
 def fill_packed(tables, packed):
-    """Tables uint64[4, 256] whose words hold four rows' hashes of 16 bits, row 0 lowest, from uint32[4, 4, 256]."""
+    """Tables uint64[4 x 256] whose words hold four rows' hashes of 16 bits, row 0 lowest, from uint32[4, 4, 256]."""
     for place in range(KEY_BYTES):
         for value in range(256):
             word = np.uint64(0)
             for row in range(PACKED_ROWS):
                 word |= np.uint64(tables[row, place, value]) << np.uint64(PACKED_BITS * row)
-            packed[place, value] = word
+            packed[256 * place + value] = word
 
 
 @njit(cache=True, inline="always")
 def packed_hash(packed, key):
     """Four hashes of a key uint64 in one word."""
     return (
-        packed[0, key & _BYTE]
-        ^ packed[1, (key >> _S8) & _BYTE]
-        ^ packed[2, (key >> _S16) & _BYTE]
-        ^ packed[3, (key >> _S24) & _BYTE]
+        packed[key & _BYTE]
+        ^ packed[((key >> _S8) & _BYTE) + _TABLE_1]
+        ^ packed[((key >> _S16) & _BYTE) + _TABLE_2]
+        ^ packed[((key >> _S24) & _BYTE) + _TABLE_3]
     )
 
 

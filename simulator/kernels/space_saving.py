@@ -13,6 +13,7 @@ N_USED, LEAST, N_LISTED, FRONT = range(4)
 N_STATE = 4
 
 _SPREAD = np.uint32(0x9E3779B1)
+_ONE = np.uint64(1)
 
 
 @njit(cache=True)
@@ -21,91 +22,97 @@ def track_space_saving(
 ):
     """Count keys uint32[n] and query before every read `ends` int64[q], in order; what follows the last stays counted.
 
-    weights int64[n] are consecutive reads of one key (empty: each is one). entry_key uint32[N], entry_count int64[N],
-    listed int64[N], slots int64[2^s] (an entry's number plus one, 0: free; shift = 32 - s; more than N + 1 of them) and
-    state int64[N_STATE] go on from call to call; fills picked_key uint32[q, K], picked_count int64[q, K], n_picked
-    int64[q]: the K largest counts, ties to the lower entry.
+    weights int64[n] are consecutive reads of one key (empty: each is one). entry_key uint32[N + 1] and entry_count
+    int64[N + 1] (from 1 on), listed uint32[N + 1], slots uint32[2^s] (an entry, 0: free; shift uint32 = 32 - s; more
+    than N + 1 of them) and state int64[N_STATE] go on from call to call; fills picked_key uint32[q, K], picked_count
+    int64[q, K], n_picked int64[q]: the K largest counts, ties to the lower entry.
     """
     first = 0
     for query in range(len(ends)):
         end = ends[query]
         _count(keys, weights, first, end, shift, entry_key, entry_count, listed, slots, state)
-        n_picked[query] = largest_entries(entry_key, entry_count, state[N_USED], picked_key[query], picked_count[query])
+        n_picked[query] = largest_entries(
+            entry_key[1:], entry_count[1:], state[N_USED], picked_key[query], picked_count[query]
+        )
         slots[:] = 0
         state[:] = 0
         first = end
     _count(keys, weights, first, len(keys), shift, entry_key, entry_count, listed, slots, state)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _home(key, shift):
-    """The slot, int64, where the search for a key uint32 begins."""
-    return np.int64(np.uint32(key * _SPREAD) >> np.uint32(shift))
+    """The slot, uint64, where the search for a key uint32 begins."""
+    return np.uint64(np.uint32(key * _SPREAD) >> shift)
 
 
 @njit(cache=True)
 def _count(keys, weights, first, end, shift, entry_key, entry_count, listed, slots, state):
     """Count keys[first:end]."""
-    mask = len(slots) - 1
+    mask = np.uint64(len(slots) - 1)
     n_used, least, n_listed, front = state[N_USED], state[LEAST], state[N_LISTED], state[FRONT]
+    n_entries = len(entry_key) - 1
     for i in range(first, end):
         key = keys[i]
         step = weights[i] if len(weights) > 0 else 1
-        slot = _home(key, shift)
-        entry = slots[slot] - 1
-        while entry >= 0 and entry_key[entry] != key:
-            slot = (slot + 1) & mask
-            entry = slots[slot] - 1
-        if entry >= 0:
+        home = _home(key, shift)
+        slot = home
+        entry = np.uint64(slots[slot])
+        while entry != 0 and entry_key[entry] != key:
+            slot = (slot + _ONE) & mask
+            entry = np.uint64(slots[slot])
+        if entry != 0:
             entry_count[entry] += step
             continue
-        if n_used < len(entry_key):
-            entry = n_used
+        if n_used < n_entries:
             n_used += 1
+            entry = np.uint64(n_used)
             entry_count[entry] = step
         else:
-            while front < n_listed and entry_count[listed[front]] != least:
+            while front < n_listed and entry_count[listed[np.uint64(front)]] != least:
                 front += 1
             if front == n_listed:
                 least, n_listed = _list_least(entry_count, listed)
                 front = 0
-            entry = listed[front]
+            entry = np.uint64(listed[np.uint64(front)])
             front += 1
-            slot = _forgotten(entry_key, slots, shift, entry, _home(key, shift), slot)
+            slot = _forgotten(entry_key, slots, shift, entry, home, slot)
             entry_count[entry] = least + step
         entry_key[entry] = key
-        slots[slot] = entry + 1
+        slots[slot] = entry
     state[N_USED], state[LEAST], state[N_LISTED], state[FRONT] = n_used, least, n_listed, front
 
 
 @njit(cache=True)
 def _list_least(entry_count, listed):
     """List the entries of the smallest count, in order; returns that count and how many they are."""
-    least = entry_count[0]
-    for entry in range(1, len(entry_count)):
+    least = entry_count[1]
+    for entry in range(2, len(entry_count)):
         least = min(least, entry_count[entry])
-    n = 0
-    for entry in range(len(entry_count)):
+    n = np.uint64(0)
+    for entry in range(1, len(entry_count)):
         listed[n] = entry
-        n += entry_count[entry] == least
-    return least, n
+        n += np.uint64(entry_count[entry] == least)
+    return least, np.int64(n)
 
 
 @njit(cache=True)
 def _forgotten(entry_key, slots, shift, entry, searched, free):
     """Take an entry out of the slots, moving others up that were pushed past it; returns the first free slot of a key
-    whose search began at `searched` and ended at `free`."""
-    mask = len(slots) - 1
+    whose search began at `searched` and ended at `free`, all uint64."""
+    mask = np.uint64(len(slots) - 1)
     hole = _home(entry_key[entry], shift)
-    while slots[hole] != entry + 1:
-        hole = (hole + 1) & mask
-    at = (hole + 1) & mask
-    while slots[at] != 0:
-        home = _home(entry_key[slots[at] - 1], shift)
+    while slots[hole] != entry:
+        hole = (hole + _ONE) & mask
+    at = (hole + _ONE) & mask
+    other = np.uint64(slots[at])
+    while other != 0:
+        home = _home(entry_key[other], shift)
         if ((at - home) & mask) >= ((at - hole) & mask):
-            slots[hole] = slots[at]
+            slots[hole] = other
             hole = at
-        at = (at + 1) & mask
+        at = (at + _ONE) & mask
+        other = np.uint64(slots[at])
     slots[hole] = 0
     # All slots from `searched` up to `free` were full: the hole is the first free one if it lies between them.
     return hole if ((hole - searched) & mask) < ((free - searched) & mask) else free

@@ -26,6 +26,7 @@ _WORDS = {
 }  # fmt: skip
 _RATE = re.compile(rf"_(?P<unit>{'|'.join(_RATES)})_per_(?P<per>{'|'.join(_PER)})$")
 _PLAIN = re.compile(rf"_(?P<unit>{'|'.join(_UNITS)})$")
+_SPEED = re.compile(r"^(?P<what>\w+)_per_cpu_s$")
 _BINARY_PREFIXES = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -39,6 +40,8 @@ class Named:
 
 def take_apart(name: str) -> Named:
     """Split `prefill_throughput_tokens_per_s` into "prefill throughput" and "tokens/s"."""
+    if match := _SPEED.search(name):  # of the simulator itself
+        return Named(words(match["what"]), "/CPU-s")
     if match := _RATE.search(name):
         return Named(words(name[: match.start()]), f"{_RATES[match['unit']]}/{_PER[match['per']]}")
     if (match := _PLAIN.search(name)) and name != f"n_{match['unit']}":  # n_requests counts requests and has no unit

@@ -149,7 +149,9 @@ def test_exact_counters(key: Any, reads: tuple[str, Keys], twin: ctypes.CDLL) ->
         ">= 500",
     )
     assert np.array_equal(counts[0], counts[1])
-    tracker = Tracker(TrackerConfig(algorithm="exact", key="word", k=25, epoch_reads=PERIOD))
+    config = TrackerConfig(algorithm="exact", key="word", k=25, epoch_reads=PERIOD)
+    Tracker(config).observe(keys[:1])
+    tracker = Tracker(config)
     tracker.observe(keys)
     line("  with queries, as the tracker `exact`", tracker.n_updates / tracker.kernel_cpu_s / 1e6, "M/CPU-s", "none")
 

@@ -17,6 +17,7 @@ PAGES = (
     "docs/speculation.md",
     "docs/cent.md",
     "docs/figures.md",
+    "docs/trackers.md",
     "docs/dram.md",
     "docs/dram_pim.md",
     "docs/pim_stack.md",

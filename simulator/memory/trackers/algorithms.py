@@ -67,12 +67,12 @@ class CountMin:
 
 
 def hash_tables(seed: int, n_rows: int, mask: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
-    """The tables of H3 for each row, uint32[n_rows, 4, 256], and packed for four rows of 16 bits, uint64[4, 256]."""
+    """The tables of H3 for each row, uint32[n_rows, 4, 256], and packed for four rows of 16 bits, uint64[4 x 256]."""
     constants = np.empty((n_rows, h3.KEY_BITS), np.uint32)
     h3.fill_constants(np.uint64(seed), constants)
     tables = np.empty((n_rows, h3.KEY_BYTES, 256), np.uint32)
     h3.fill_tables(constants, np.uint32(mask), tables)
-    packed = np.zeros((h3.KEY_BYTES, 256), np.uint64)
+    packed = np.zeros(h3.KEY_BYTES * 256, np.uint64)
     if n_rows == h3.PACKED_ROWS and mask < 1 << h3.PACKED_BITS:
         h3.fill_packed(tables, packed)
     return tables, packed
@@ -101,9 +101,9 @@ class SpaceSaving:
         n_entries = config.n_counters
         bits = slot_bits(n_entries)
         self._k = config.k
-        self._shift = _KEY_BITS - bits
-        self._entry_key, self._entry_count = np.zeros(n_entries, np.uint32), np.zeros(n_entries, np.int64)
-        self._listed, self._slots = np.zeros(n_entries, np.int64), np.zeros(1 << bits, np.int64)
+        self._shift = np.uint32(_KEY_BITS - bits)
+        self._entry_key, self._entry_count = np.zeros(n_entries + 1, np.uint32), np.zeros(n_entries + 1, np.int64)
+        self._listed, self._slots = np.zeros(n_entries + 1, np.uint32), np.zeros(1 << bits, np.uint32)
         self._state = np.zeros(space_saving.N_STATE, np.int64)
 
     def track(self, reads: Reads) -> Picks:

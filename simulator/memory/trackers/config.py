@@ -9,6 +9,7 @@ from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.core.quantities import PositiveCycles, PositiveInt, PositivePs
+from simulator.memory.dram.refusal import PartRefusal
 
 Algorithm = Literal["cm", "ss", "first_touch", "exact"]
 Key = Literal["page", "word"]
@@ -55,28 +56,49 @@ class TrackerConfig(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_built(self) -> TrackerConfig:
-        if self.algorithm in ("cm", "ss") and self.k > self.n_counters:
-            raise ValueError(
-                f"k = {self.k} keys out of n_counters = {self.n_counters}: set k lower or n_counters higher"
-            )
-        if self.algorithm == "cm":
-            self._check_rows()
-        if self.epoch_reads is not None and self.epoch_ps is not None:
-            raise ValueError("epoch_reads and epoch both say when to query: set one of them to null")
-        if self.epoch_reads is None and self.epoch_ps is None:
-            raise ValueError("nothing says when to query: set epoch_reads, or epoch to a time")
+        try:
+            self._check_size()
+            if self.algorithm == "cm":
+                self._check_rows()
+            self._check_period()
+        except PartRefusal as refusal:
+            refusal.raise_at_place()
         return self
+
+    def _check_size(self) -> None:
+        if self.algorithm in ("cm", "ss") and self.k > self.n_counters:
+            raise PartRefusal(
+                ("k",),
+                f"{self.k:,} keys are to be picked, and n_counters = {self.n_counters:,} is fewer (K > N)",
+                remedy="set k lower, or n_counters higher",
+            )
 
     def _check_rows(self) -> None:
         if self.n_counters % self.n_hashes:
-            raise ValueError(
-                f"n_counters = {self.n_counters} are no {self.n_hashes} equal rows: N = n_hashes x W, "
-                f"so set n_counters to a multiple of {self.n_hashes}"
+            raise PartRefusal(
+                ("n_counters",),
+                f"{self.n_counters:,} counters make no {self.n_hashes} equal rows (N = n_hashes x W)",
+                remedy=f"set n_counters to a multiple of n_hashes = {self.n_hashes}",
             )
         width = self.n_columns
         if self.hash == "h3" and width & (width - 1):
-            near = 1 << width.bit_length() - 1
-            raise ValueError(
-                f"rows of W = {width} counters, no power of two, which the hash h3 needs: "
-                f"set n_counters to {near * self.n_hashes} or {2 * near * self.n_hashes}, or hash to h3_modulo"
+            below = (1 << (width.bit_length() - 1)) * self.n_hashes
+            raise PartRefusal(
+                ("n_counters",),
+                f"rows of W = {width:,} counters are no power of two, which the hash h3 needs",
+                remedy=f"set n_counters to {below} or {2 * below}, or hash to h3_modulo",
+            )
+
+    def _check_period(self) -> None:
+        if self.epoch_reads is not None and self.epoch_ps is not None:
+            raise PartRefusal(
+                ("epoch_ps",),
+                "epoch_reads says already when to query",
+                remedy="set one of epoch and epoch_reads to null",
+            )
+        if self.epoch_reads is None and self.epoch_ps is None:
+            raise PartRefusal(
+                ("epoch_reads",),
+                "nothing says when to query",
+                remedy="set epoch_reads, or epoch to a time such as 3.1 ms",
             )
