@@ -269,7 +269,7 @@ class TieredMemory:
         yield from stream.notes
         if stream.lines_per_record > 1:
             in_flight = config.processor.lines_in_flight(stream.lines_per_record)
-            yield f"an access is {stream.lines_per_record} lines in a row, of which {in_flight:g} are in flight at a time"
+            yield f"an access is {stream.lines_per_record} lines in a row, {in_flight:g} of them in flight at a time"
         if stream.clock is None:
             yield (
                 f"the trace has no clock: {config.processor.instructions_per_record:g} instructions "

@@ -53,3 +53,15 @@ def test_a_broken_yaml_is_found(tmp_path: Path, text: str) -> None:
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(SimulatorError, match=r"broken\.yaml"):
         loads(tmp_path, "broken.yaml")
+
+
+def test_every_configuration_model_and_trace_is_installed_with_the_package(repo_root: Path) -> None:
+    import configparser
+
+    setup = configparser.ConfigParser()
+    setup.read(repo_root / "setup.cfg")
+    globs = [glob for globs in dict(setup["options.data_files"]).values() for glob in globs.split()]
+    data = [*YAMLS, *(name for name in tree.tracked_files() if name.startswith("traces/"))]
+    needed = [name for name in data if name.startswith(("hw_configs/", "workloads/", "traces/"))]
+    left_out = [name for name in needed if not any(PurePosixPath(name).match(glob) for glob in globs)]
+    assert [name for name in left_out if PurePosixPath(name).name not in ("README.md", "SHA256SUMS")] == []
