@@ -106,7 +106,7 @@ def record(
         bool, typer.Option("--json", help="Print one JSON object on stdout; the program's own stdout goes to stderr.")
     ] = False,
 ) -> None:
-    """Record the memory accesses of any Linux program behind two caches.
+    """Record what a program reads and writes behind two caches.
 
     It runs under valgrind, a few hundred times slower than alone. The trace is an .npz for `sim replay` and `sim run`.
     """
