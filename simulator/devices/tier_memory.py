@@ -25,10 +25,10 @@ from simulator.devices.dram_load import loaded_latency, saturated_gb_per_s
 from simulator.devices.link import Link
 from simulator.memory.dram.refusal import PartRefusal
 from simulator.memory.tiers.latency_curve import PS_PER_NS, LatencyCurve
+from simulator.workload.accesses import LINE_BYTES
 
 LOADS = (0.02, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.97)
 """Offered rates, as shares of what saturates; the first stands for an idle memory."""
-LINE_BYTES = 64
 _SEED = 1
 _N_KEPT = 64
 _BYTES_PER_GB = 10**9

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simulator.core.errors import ConfigError
 from simulator.core.units import parse_quantity, unit
 from simulator.kernels.cache_filter import EMPTY, MAX_RECORDS_PER_ACCESS, filter_lines
+from simulator.memory.tiers.pages import LINE_BYTES
 
-LINE_BYTES = 64
 MAX_CACHE_BYTES = 1 << 32
 MAX_LINE = 1 << 62
 

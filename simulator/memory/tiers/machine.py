@@ -20,11 +20,9 @@ from simulator.core.errors import ModelFault, WorkloadError
 from simulator.core.rounding import ceil_div
 from simulator.kernels import tiers as kernel
 from simulator.memory.tiers.kernel_output import KernelOutput
-from simulator.memory.tiers.pages import first_appearances
+from simulator.memory.tiers.pages import LINES_PER_PAGE, PAGE_BYTES, first_appearances
 from simulator.memory.tiers.policy import NEVER_PS, HotReports, Policy, TierCounters
 
-PAGE_BYTES = 4096
-LINES_PER_PAGE = 64
 WORD_QUERIES_PER_PAGE_QUERY = 64
 N_SAMPLES = 240
 _NO_LINES = np.zeros(0, np.uint32)

@@ -1,9 +1,13 @@
-"""Lists of pages, as policies make them and machines move them."""
+"""Pages and lines of memory, and lists of pages, as policies make them and machines move them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+LINE_BYTES = 64
+PAGE_BYTES = 4096
+LINES_PER_PAGE = PAGE_BYTES // LINE_BYTES
 
 
 def first_appearances(pages: NDArray[np.int64]) -> NDArray[np.int64]:

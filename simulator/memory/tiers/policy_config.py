@@ -23,8 +23,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.rounding import ceil_div
-
-PAGE_BYTES = 4096
+from simulator.memory.tiers.pages import PAGE_BYTES
 
 
 class PolicyConfig(BaseModel):

@@ -16,7 +16,6 @@ from simulator.memory.trackers.config import Key, TrackerConfig
 from simulator.memory.trackers.picks import Counts, Keys, Picks, Reads
 
 _PS_PER_S = 10**12
-LINES_PER_PAGE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)

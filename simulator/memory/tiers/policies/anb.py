@@ -34,8 +34,9 @@ from pydantic import model_validator
 
 from simulator.core.quantities import Bytes, Frac, PositiveBytes, PositiveFloat, PositivePs, Ps
 from simulator.core.rounding import ceil_div
+from simulator.memory.tiers.pages import PAGE_BYTES
 from simulator.memory.tiers.policy import MachineView
-from simulator.memory.tiers.policy_config import PAGE_BYTES, PolicyConfig
+from simulator.memory.tiers.policy_config import PolicyConfig
 
 PS_PER_S = 10**12
 MIB = 1 << 20

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.quantities import NonNegativeInt, PositiveFloat, PositiveInt, PositivePs
-from simulator.memory.tiers.pages import first_appearances
+from simulator.memory.tiers.pages import LINES_PER_PAGE, first_appearances
 from simulator.memory.tiers.policy import HotReports, MachineView
 
 Nominator = Literal["hpt_only", "hwt_only", "hpt_driven", "hwt_driven"]
-_WORDS_PER_PAGE = 64
 _PS_PER_S = 1_000_000_000_000
 _SCORE_SHIFT = 2  # a hot word shifts a page's score left by two
 _LARGEST_SHIFT = 62
@@ -122,18 +121,18 @@ class M5:
         if nominator == "hpt_only":
             return hot
         if nominator == "hwt_only":
-            return first_appearances(words // _WORDS_PER_PAGE)[: config.candidates]
+            return first_appearances(words // LINES_PER_PAGE)[: config.candidates]
         if nominator == "hwt_driven":
             return self._by_mask(words)[: config.candidates]
         return self._by_score(hot, words)[: config.candidates]
 
     def _by_mask(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pages by the number of their hot words, the most first; those with fewer than `least_words` are left out."""
-        word = words % _WORDS_PER_PAGE
+        word = words % LINES_PER_PAGE
         if self.config.word_mask == "shipped":
             word = word % _SHIPPED_MASK_BITS
-        distinct = np.unique(words // _WORDS_PER_PAGE * _WORDS_PER_PAGE + word)
-        pages, population = np.unique(distinct // _WORDS_PER_PAGE, return_counts=True)
+        distinct = np.unique(words // LINES_PER_PAGE * LINES_PER_PAGE + word)
+        pages, population = np.unique(distinct // LINES_PER_PAGE, return_counts=True)
         order = np.argsort(-population, kind="stable")
         ranked: NDArray[np.int64] = pages[order][population[order] >= self.config.least_words]
         return ranked
@@ -141,13 +140,13 @@ class M5:
     def _by_score(self, hot: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pages by score: 1 for one reported hot, shifted left by two for each of its hot words; 1 for one that only
         words report. Those whose score is not above `least_words` are left out."""
-        pages = first_appearances(np.concatenate([hot, words // _WORDS_PER_PAGE]))
+        pages = first_appearances(np.concatenate([hot, words // LINES_PER_PAGE]))
         if not len(pages):
             return pages
         order = np.argsort(pages)
         n_words = np.zeros(len(pages), np.int64)
         distinct = np.unique(words)
-        np.add.at(n_words, order[np.searchsorted(pages, distinct // _WORDS_PER_PAGE, sorter=order)], 1)
+        np.add.at(n_words, order[np.searchsorted(pages, distinct // LINES_PER_PAGE, sorter=order)], 1)
         shift = np.where(np.isin(pages, hot), _SCORE_SHIFT * n_words, 0)
         score = np.left_shift(np.int64(1), np.minimum(shift, _LARGEST_SHIFT))
         ranked = np.argsort(-score, kind="stable")
