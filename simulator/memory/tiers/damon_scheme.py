@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from simulator.core.quantities import Bytes, Frac, NonNegativeFloat, PositivePs, Ps
 from simulator.memory.tiers.damon_regions import DamonRegions
-from simulator.memory.tiers.policy_config import PAGE_BYTES, PolicyConfig
+from simulator.memory.tiers.pages import PAGE_BYTES
+from simulator.memory.tiers.policy_config import PolicyConfig
 
 PS_PER_MS = 10**9
 FIRST_PAGES_PER_MS = 1024
