@@ -25,6 +25,7 @@ from simulator.memory.tiers.oracle_plan import PlacementTask, Plan, best_plan
 
 Floats: TypeAlias = NDArray[np.float64]
 
+LINE_BYTES = 64
 _ROUNDING_FRAC = 1e-9
 _UNEVEN_FRAC = 1e-6
 
@@ -44,6 +45,11 @@ class TimeModel:
     def idle_benefit_ps(self) -> float:
         """What a line read saves in DDR when nothing loads either tier."""
         return float(self.cxl[0, 1] - self.ddr[0, 1]) / self.mlp
+
+    @property
+    def peak_benefit_ps(self) -> float:
+        """What a line saves in DDR, read or written, when both tiers move as much as they can."""
+        return LINE_BYTES * float(1 / self.cxl[-1, 0] - 1 / self.ddr[-1, 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
