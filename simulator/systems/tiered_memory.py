@@ -9,7 +9,7 @@ Not modelled: caches, several programs, huge pages, writes in the tracker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -38,8 +38,9 @@ from simulator.devices.hot_page_tracker import HotPageTracker
 from simulator.devices.tier_memory import TierMemory
 from simulator.memory.tiers.latency_curve import LatencyCurve
 from simulator.memory.tiers.machine import MigrationCosts, Platform, TieredMachine
-from simulator.memory.tiers.oracle_plan import PlacementTask, best_plan
-from simulator.memory.tiers.oracle_time import TimeModel, foresee
+from simulator.memory.tiers.oracle_candidates import candidate_plans
+from simulator.memory.tiers.oracle_plan import PlacementTask, Plan
+from simulator.memory.tiers.oracle_time import TimeModel
 from simulator.memory.tiers.policies.no_migration import NoMigration
 from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy
@@ -51,6 +52,10 @@ ORACLE = "oracle"
 NO_MIGRATION = "no_migration"
 _PS_PER_S = 1e12
 _BYTES_PER_PS = 1e-3  # of 1 GB/s
+# The oracle plans and retries so often at least in a run, however short, and counts writes from such a wait on.
+_LEAST_INTERVALS = 1024
+_LEAST_RETRIES = 1000
+_SHORT_FRAC = 0.01
 
 
 class _Section(BaseModel):
@@ -136,16 +141,21 @@ class TieredMemory:
         n_ddr_pages = self.n_ddr_pages(stream)
         platform = self._platform(n_ddr_pages, stream.lines_per_record)
         none = self._run(stream, NO_MIGRATION, NoMigration(NoMigration.Config()), platform, seed)
-        runs = []
+        runs = {}
         for name in self.names:
             policy_class, config = self._policies[name]
             if policy_class is NoMigration:
-                runs.append(replace(none, policy=name))
-            elif policy_class is Oracle:
-                runs.append(self._foresee(stream, name, config, none, platform, seed))
-            else:
-                runs.append(self._run(stream, name, policy_class(self._sized(config, stream)), platform, seed))
-        return AccessRun(runs, page_reads(stream), n_ddr_pages, tuple(self._notes(stream)))
+                runs[name] = replace(none, policy=name)
+            elif policy_class is not Oracle:
+                runs[name] = self._run(stream, name, policy_class(self._sized(config, stream)), platform, seed)
+        others = [none, *runs.values()]
+        for name in self.names:
+            policy_class, config = self._policies[name]
+            if policy_class is Oracle:
+                runs[name] = self._foresee(stream, name, config, others, platform, seed)
+        return AccessRun(
+            [runs[name] for name in self.names], page_reads(stream), n_ddr_pages, tuple(self._notes(stream))
+        )
 
     def n_ddr_pages(self, stream: AccessStream) -> int:
         """Pages that DDR holds of a stream's footprint."""
@@ -191,25 +201,45 @@ class TieredMemory:
         return config.scaled(stream.footprint_bytes / self.config.made_for_bytes)
 
     def _foresee(
-        self, stream: AccessStream, name: str, config: Oracle.Config, none: PolicyRun, platform: Platform, seed: int
+        self,
+        stream: AccessStream,
+        name: str,
+        config: Oracle.Config,
+        others: Sequence[PolicyRun],
+        platform: Platform,
+        seed: int,
     ) -> PolicyRun:
-        """The best of what perfect foresight finds: plans that count of a move what the program waits for, or all that
-        the migration thread works on it, and to leave everything where it is."""
-        quantum = self.config.quantum_records
-        interval = max(1, config.interval_records // quantum) * quantum
-        compute_ps = np.concatenate([chunk[-1] for chunk in self.quanta(stream)])
-        model = TimeModel(compute_ps, platform.ddr, platform.cxl, platform.mlp, quantum)
-        # What the program waits for is the least that a move costs anybody: the bound holds for all policies.
-        seen = foresee(self._task(stream, platform, platform.migration.blocking_frac), model, interval)
-        plans = [seen.plan]
-        if seen.plan.n_promotions and platform.migration.blocking_frac < 1:
-            plans.append(best_plan(self._task(stream, platform, 1.0), model.idle_benefit_ps, interval))
+        """The best of what perfect foresight finds: plans, to leave everything where it is (the first of `others`), and
+        to do as another policy does."""
+        none = others[0]
+        config = config.model_copy(update={"retry_ps": min(config.retry_ps, max(1, none.time_ps // _LEAST_RETRIES))})
+        plans, least_ps = self._plans(stream, config, none, platform)
         runs = [self._run(stream, name, Oracle(config, plan), platform, seed) for plan in plans]
         best = min([replace(none, policy=name), *runs], key=lambda run: run.time_ps)
-        return replace(best, bound_ps=int(seen.least_ps))
+        ahead = min(others, key=lambda run: run.time_ps)
+        if ahead.time_ps < best.time_ps:
+            best = replace(
+                ahead, policy=name, notes=(f"no plan that it found is better than what {ahead.policy} does",)
+            )
+        return replace(best, bound_ps=least_ps)
 
-    def _task(self, stream: AccessStream, platform: Platform, share: float) -> PlacementTask:
-        """What is to be placed, at a share of what a move costs."""
+    def _plans(
+        self, stream: AccessStream, config: Oracle.Config, none: PolicyRun, platform: Platform
+    ) -> tuple[list[Plan], int]:
+        """Plans for the oracle to try, and the time that no policy goes below."""
+        quantum = self.config.quantum_records
+        interval = min(config.interval_records, stream.n_records // _LEAST_INTERVALS)
+        interval = max(1, interval // quantum) * quantum
+        compute_ps = np.concatenate([chunk[-1] for chunk in self.quanta(stream)])
+        model = TimeModel(compute_ps, platform.ddr, platform.cxl, platform.mlp, quantum)
+        is_short = none.spent_ps["bandwidth"] > _SHORT_FRAC * none.time_ps
+        found = candidate_plans(
+            self._task(stream, platform), platform.migration, model, interval, bandwidth_is_short=is_short
+        )
+        return found.plans, max(0, int(found.least_ps), int(compute_ps.sum()) - len(compute_ps))
+
+    def _task(self, stream: AccessStream, platform: Platform) -> PlacementTask:
+        """What is to be placed."""
 
         def one_pass() -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
             return ((chunk.line, chunk.is_write) for chunk in stream.chunks())
@@ -219,8 +249,8 @@ class TieredMemory:
             n_records=stream.n_records,
             n_pages=stream.n_pages,
             capacity=platform.n_ddr_pages,
-            promote_cost_ps=platform.migration.promote_ps * share,
-            demote_cost_ps=platform.migration.demote_ps * share,
+            promote_cost_ps=platform.migration.promote_ps,
+            demote_cost_ps=platform.migration.demote_ps,
             lines_per_record=stream.lines_per_record,
         )
 

@@ -20,7 +20,7 @@ comes nearer each time it proves out of reach.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -57,6 +57,14 @@ class PlacementTask:
     def __post_init__(self) -> None:
         if min(self.promote_cost_ps, self.demote_cost_ps, self.capacity) < 0:
             raise ValueError("costs of moves and the capacity are 0 or more")
+
+    def with_writes(self) -> PlacementTask:
+        """The same with writes counted as reads are."""
+
+        def one_pass() -> Iterator[tuple[NDArray[np.uint32], Bools]]:
+            return ((line, np.zeros_like(is_write)) for line, is_write in self.stream_pass())
+
+        return replace(self, stream_pass=one_pass)
 
     def chunks(self) -> Iterator[tuple[int, NDArray[np.uint32], Bools]]:
         """One pass: the number of each chunk's first record, and the chunk. Kernels rely on its being as long as said.
@@ -117,7 +125,7 @@ def best_plan(task: PlacementTask, benefit_ps: float | Floats, interval_records:
         order = np.argsort(-rows.priced(price)[2], kind="stable")
         priced = rows.placed(order, tuple(price * scale for scale in _SCALES))
         stays = max(stays, priced, key=lambda one: one.value_ps)
-    return _plan(stays, rows.offset, price, bound, interval_records, task.lines_per_record)
+    return _plan(stays, rows, price, bound, interval_records, task.lines_per_record)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,19 +237,20 @@ def _common_price(rows: _Rows, most: float) -> Floats:
 
 
 def _plan(
-    stays: _Stays, offset: Int64s, price: Floats, bound: float, interval_records: int, lines_per_record: int
+    stays: _Stays, rows: _Rows, price: Floats, bound: float, interval_records: int, lines_per_record: int
 ) -> Plan:
-    """The moves of stays, by boundary."""
+    """The moves of stays, by boundary, of pages that gain most first: the migration queue may not take all."""
     n_intervals = len(price)
+    rank = np.argsort(rows.order_by_gain())
     owner = np.repeat(np.arange(len(stays.n_stays)), stays.n_stays)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(stays.n_stays) - stays.n_stays, stays.n_stays)
-    at = offset[owner] + within
+    at = rows.offset[owner] + within
     start, stop = stays.start[at], stays.stop[at]
     boundaries = np.union1d(start, stop[stop < n_intervals]).astype(np.int64)
     return Plan(
         boundaries * interval_records,
-        _grouped(owner, start, boundaries),
-        _grouped(owner, stop, boundaries),
+        _grouped(owner, start, rank, boundaries),
+        _grouped(owner, stop, rank, boundaries),
         stays.value_ps,
         bound,
         price,
@@ -250,9 +259,9 @@ def _plan(
     )
 
 
-def _grouped(page: Int64s, interval: Int32s, boundaries: Int64s) -> tuple[Int64s, ...]:
-    """Pages that move at each boundary, by number."""
-    order = np.argsort(interval, kind="stable")
+def _grouped(page: Int64s, interval: Int32s, rank: Int64s, boundaries: Int64s) -> tuple[Int64s, ...]:
+    """Pages that move at each boundary, by rank."""
+    order = np.lexsort((rank[page], interval))
     cuts = np.searchsorted(interval[order], boundaries)
     ends = np.searchsorted(interval[order], boundaries, side="right")
     return tuple(page[order[low:high]] for low, high in zip(cuts, ends, strict=True))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from simulator.memory.tiers.oracle_bound import gain_bound
 from simulator.memory.tiers.oracle_plan import PlacementTask, Plan, best_plan
+from simulator.memory.tiers.pages import LINE_BYTES
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -45,6 +46,11 @@ class TimeModel:
         """What a line read saves in DDR when nothing loads either tier."""
         return float(self.cxl[0, 1] - self.ddr[0, 1]) / self.mlp
 
+    @property
+    def peak_benefit_ps(self) -> float:
+        """What a line saves in DDR, read or written, when both tiers move as much as they can."""
+        return LINE_BYTES * float(1 / self.cxl[-1, 0] - 1 / self.ddr[-1, 0])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Foresight:
@@ -58,17 +64,21 @@ class Foresight:
 def foresee(task: PlacementTask, model: TimeModel, interval_records: int) -> Foresight:
     """A plan with moves at multiples of `interval_records` (itself one of the quantum), and the least time there is.
 
-    First every read is worth what it saves on idle tiers; where load makes that uneven, what it saves there under the
-    first plan, and the faster plan is taken. `least_ps` allows for a rounding of 1 ps in each quantum.
+    `least_ps` allows for a rounding of 1 ps in each quantum.
     """
-    idle = model.idle_benefit_ps
-    first = _timed(task, model, best_plan(task, idle, interval_records))
+    first = _timed(task, model, best_plan(task, model.idle_benefit_ps, interval_records))
     least = _idle_least_ps(task, model, first)
-    if float(np.abs(first.benefit - idle).max(initial=0.0)) <= _UNEVEN_FRAC * abs(idle):
+    if _is_even(first, model):
         return first.foresight(least)
-    second = _timed(task, model, best_plan(task, first.benefit_by_interval(interval_records), interval_records))
-    best = min(first, second, key=lambda timed: timed.total_ps)
+    best = _faster(first, task, model, interval_records)
     return best.foresight(max(least, _least_ps(task, model, best)))
+
+
+def plan_under_load(task: PlacementTask, model: TimeModel, interval_records: int) -> Plan:
+    """The plan of `foresee`. First every read is worth what it saves on idle tiers; where load makes that uneven, what
+    it saves there under the first plan, and the faster plan is taken."""
+    first = _timed(task, model, best_plan(task, model.idle_benefit_ps, interval_records))
+    return first.plan if _is_even(first, model) else _faster(first, task, model, interval_records).plan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +107,18 @@ class _Timed:
         interval = np.arange(len(self.reads)) * self.quantum_records // interval_records
         worth = np.bincount(interval, self.reads * self.benefit)
         return worth / np.maximum(np.bincount(interval, self.reads), 1.0)
+
+
+def _is_even(timed: _Timed, model: TimeModel) -> bool:
+    """Whether a read is worth the same in all quanta."""
+    idle = model.idle_benefit_ps
+    return float(np.abs(timed.benefit - idle).max(initial=0.0)) <= _UNEVEN_FRAC * abs(idle)
+
+
+def _faster(first: _Timed, task: PlacementTask, model: TimeModel, interval_records: int) -> _Timed:
+    """The faster of a plan and of one made for what reads are worth under it."""
+    second = _timed(task, model, best_plan(task, first.benefit_by_interval(interval_records), interval_records))
+    return min(first, second, key=lambda timed: timed.total_ps)
 
 
 def _timed(task: PlacementTask, model: TimeModel, plan: Plan) -> _Timed:
