@@ -19,7 +19,8 @@ class PolicyRun:
     `spent_ps` says where the time went, by part; it sums to `time_ps`. Reads and writes are lines. `picked` int64[m]
     are the pages that the policy held for hot, in the order in which it first did; `request_ps` int64[m] the time of
     each request where the stream has requests. `ddr_read_frac` is the share of reads that DDR served, sampled at
-    `sample_ps`. `bound_ps` is a time that no plan of moves can beat, for the oracle alone.
+    `sample_ps`, after `sample_record` records. `bound_ps` is a time that no plan of moves can beat, for the oracle
+    alone.
     """
 
     policy: str
@@ -40,6 +41,7 @@ class PolicyRun:
     bound_ps: int | None = None
     notes: tuple[str, ...] = ()
     counts: dict[str, int | float] = field(default_factory=dict)
+    sample_record: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

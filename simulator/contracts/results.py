@@ -156,7 +156,10 @@ class RunRecord:
     bytes). `distributions` and `series` are what plots show, by name with unit. `error_bars` is the least and the
     largest value of a metric over the stated ranges of parameters, `ranges` what each of them does. `timeline` is
     there when it was asked for. `tables` are written as they are, each as `<name>.csv`; those in `shown_tables` are
-    also printed and stand in the report.
+    also printed and stand in the report, and those of them in `stacked_tables` are also drawn: a bar for each row, of
+    parts that its columns after the first one are. `in_tables` names metrics and breakdowns that such a table tells
+    already: files hold them, a reader is spared them. `lines` are series of one quantity that are drawn in one plot, by
+    the quantity's name with unit and then by what each line is of.
     """
 
     system: str
@@ -176,3 +179,6 @@ class RunRecord:
     timeline: Timeline | None = None
     tables: dict[str, Table] = field(default_factory=dict, repr=False)
     shown_tables: tuple[str, ...] = ()
+    stacked_tables: tuple[str, ...] = ()
+    in_tables: frozenset[str] = frozenset()
+    lines: dict[str, dict[str, Series]] = field(default_factory=dict, repr=False)

@@ -17,6 +17,7 @@ PS_PER_MS = 1e9
 NO_MIGRATION = "no_migration"
 ORACLE = "oracle"
 _PARTS = ("compute", "DDR", "CXL", "bandwidth", "hint faults", "migration", "identification")
+_COLUMNS = {"hint faults": "faults_s", "identification": "identify_s"}  # shorter, for a table of 80 columns
 _PERCENTILES = (("p50", 50.0), ("p90", 90.0), ("p99", 99.0))
 
 
@@ -37,32 +38,46 @@ def access_record(settings: AccessSettings, stream: AccessStream, found: AccessR
         "ddr_mib": found.n_ddr_pages * 4 / 1024,
         "n_records": stream.n_records,
     }
+    in_table: list[str] = []
     for name, run in runs.items():
         suffix = f"_{name}" if len(runs) > 1 else ""
-        metrics.update(_policy_metrics(run, gains, hot[name], suffix))
+        own = _policy_metrics(run, gains, hot[name], suffix)
+        in_table += [metric for metric in own if not metric.startswith("request")]
+        metrics.update(own)
+    breakdown = dict(_breakdowns(runs))
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=settings.workload_name,
         metrics=metrics,
-        breakdown=dict(_breakdowns(runs)),
+        breakdown=breakdown,
         headlines=tuple(_headlines(stream, found, gains)),
         notes=(*found.notes, *_notes(settings, stream, found)),
-        key_metrics=tuple(name for name in metrics if name.startswith(("time_s", "speedup"))),
+        key_metrics=_key_metrics(metrics, found.runs),
         distributions={
             _named("request_ms", name, runs): Distribution.of(run.request_ps, scale=1 / PS_PER_MS)
             for name, run in runs.items()
             if len(run.request_ps)
         },
-        series={
-            _named("ddr_read_frac", name, runs): Series.of(
-                "time_s", run.sample_ps, run.ddr_read_frac, scale_x=1 / PS_PER_S
-            )
-            for name, run in runs.items()
-            if len(run.sample_ps)
+        lines={
+            "ddr_read_frac": {
+                name: Series.of("accesses", run.sample_record, run.ddr_read_frac)
+                for name, run in runs.items()
+                if len(run.sample_record)
+            }
         },
-        tables={"policies": _table(found.runs, gains, hot)},
-        shown_tables=("policies",),
+        tables={"policies": _table(found.runs, gains, hot), "time_by_policy": _times(found.runs)},
+        shown_tables=("policies", "time_by_policy"),
+        stacked_tables=("time_by_policy",),
+        in_tables=frozenset([*in_table, *breakdown]),
     )
+
+
+def _key_metrics(metrics: Mapping[str, int | float], runs: Sequence[PolicyRun]) -> tuple[str, ...]:
+    """Size of the memory, then what the quickest policy and the oracle make of it."""
+    others = [run for run in runs if run.policy not in (NO_MIGRATION, ORACLE)]
+    best = [min(others, key=lambda run: run.time_ps).policy] if others and len(runs) > 1 else []
+    named = [f"speedup_{policy}" for policy in [*best, ORACLE]] if len(runs) > 1 else ["time_s", "speedup"]
+    return tuple(name for name in ("footprint_mib", "ddr_mib", *named) if name in metrics)
 
 
 class Gains:
@@ -80,6 +95,10 @@ class Gains:
         """Times as fast as without migration; None where that was not run."""
         base = self._times.get(NO_MIGRATION)
         return base / self._times[policy] if base and self._times[policy] else None
+
+    def fastest(self, bound_ps: int) -> float:
+        """What speed-up a time would be that no plan beats."""
+        return self._times[NO_MIGRATION] / bound_ps
 
     def oracle_share(self, policy: str) -> float | None:
         """Share of the time that the oracle saves; None where it was not run, or saves nothing."""
@@ -137,14 +156,32 @@ def _breakdowns(runs: Mapping[str, PolicyRun]) -> Iterator[tuple[str, dict[str, 
 
 
 def _table(runs: Sequence[PolicyRun], gains: Gains, hot: Mapping[str, float | None]) -> Table:
-    columns = ("policy", "time_s", "speedup", "oracle_gain_frac", "ddr_read_frac", "hot_ratio", "n_promoted",
-               "migration_s")  # fmt: skip
-    rows = [
-        (run.policy, run.time_ps / PS_PER_S, gains.speedup(run.policy), gains.oracle_share(run.policy),
-         ddr_read_frac(run), hot[run.policy], run.n_promoted, run.spent_ps["migration"] / PS_PER_S)
-        for run in runs
-    ]  # fmt: skip
-    return Table(columns, rows)
+    """What came of each policy: a row each, a column for each thing that is known of any."""
+    columns: dict[str, Sequence[Scalar | None]] = {
+        "policy": [run.policy for run in runs],
+        "time_s": [run.time_ps / PS_PER_S for run in runs],
+        "speedup": [gains.speedup(run.policy) for run in runs],
+        "oracle_gain_frac": [gains.oracle_share(run.policy) for run in runs],
+        "ddr_read_frac": [ddr_read_frac(run) for run in runs],
+        "hot_ratio": [hot[run.policy] for run in runs],
+        "n_promoted": [run.n_promoted for run in runs],
+        "n_refused": [run.n_refused for run in runs],
+    }
+    return _known_columns(columns)
+
+
+def _times(runs: Sequence[PolicyRun]) -> Table:
+    """What each policy's time went into: a row each, a column for each part that took any."""
+    columns: dict[str, Sequence[Scalar | None]] = {"policy": [run.policy for run in runs]}
+    for part in _PARTS:
+        if any(run.spent_ps[part] for run in runs):
+            columns[_COLUMNS.get(part, f"{part}_s")] = [run.spent_ps[part] / PS_PER_S for run in runs]
+    return _known_columns(columns)
+
+
+def _known_columns(columns: Mapping[str, Sequence[Scalar | None]]) -> Table:
+    known = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    return Table(tuple(known), list(zip(*known.values(), strict=True)))
 
 
 def _headlines(stream: AccessStream, found: AccessRun, gains: Gains) -> Iterator[str]:
@@ -159,6 +196,10 @@ def _headlines(stream: AccessStream, found: AccessRun, gains: Gains) -> Iterator
         share_words = gains.oracle_share(best.policy)
         oracle = f", {share_words:.0%} of what the oracle gains" if share_words is not None else ""
         yield f"best policy: {best.policy}, {gains.speedup(best.policy):.3f} times as fast as no migration{oracle}"
+    for run in found.runs:
+        if run.bound_ps and gains.speedup(run.policy) is not None:
+            most = gains.fastest(run.bound_ps)
+            yield f"with perfect foresight {gains.speedup(run.policy):.3f} times; no moves give more than {most:.3f}"
 
 
 def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> Iterator[str]:
@@ -172,8 +213,8 @@ def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> 
         yield f"a request is taken to be {workload.records_per_request:,} accesses (workload.records_per_request)"
     for run in found.runs:
         yield from (f"{run.policy}: {note}" for note in run.notes)
-        if run.n_refused:
-            yield f"{run.policy}: {run.n_refused:,} pages had no room in the migration queue or in DDR"
+    if any(run.n_refused for run in found.runs):
+        yield "refused: promotions asked for that found no room in the migration thread's queue or in DDR"
 
 
 def _named(metric: str, policy: str, runs: Mapping[str, PolicyRun]) -> str:

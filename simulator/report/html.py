@@ -15,7 +15,7 @@ from typing import Any
 from simulator.contracts.results import RunRecord, Table
 from simulator.report import layout, plot_style, wording
 from simulator.report.layout import MetricGroup, TextTable
-from simulator.report.plots import Plot, cumulative_plot, series_plot
+from simulator.report.plots import Plot, cumulative_plot, lines_plot, series_plot
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _N_KEY_METRICS = 5
@@ -53,6 +53,14 @@ class Breakdown:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """Rows of a table as bars of one scale: (row's name, its total in words, its parts as shares of the longest)."""
+
+    keys: tuple[tuple[str, str], ...]
+    bars: tuple[tuple[str, str, tuple[Part, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorRow:
     """An operator: its time and share, what bound it, and how near it came to the peak of that (`reach`, or None)."""
 
@@ -87,11 +95,12 @@ def report_html(record: RunRecord, manifest: Mapping[str, Any]) -> str:
         parameters_by_kind=manifest.get("parameters", {}),
         key_numbers=_key_numbers(record),
         breakdowns=breakdowns,
-        others=[*layout.shown_tables(record), *others],
+        shown=_shown(record),
+        others=others,
         operators=operators,
         operators_left_out=max(0, len(record.operators.rows) - _N_OPERATORS_SHOWN) if record.operators else 0,
         constraints=list({row.bound: row.colour for row in operators if row.bound}.items()),
-        percentiles=layout.percentile_table(record.metrics),
+        percentiles=layout.percentile_table(layout.told_metrics(record)),
         groups=_groups(record),
         plots=_plots(record),
         ranges=_ranges(record.ranges),
@@ -133,19 +142,18 @@ def _groups(record: RunRecord) -> list[tuple[MetricGroup, tuple[str, ...]]]:
     """All metrics by group, and their error bars in words."""
     # The rows of a group stand in the order of the metrics, each of which is in one group.
     intervals: dict[tuple[str, str], str] = {}
-    for name in record.metrics:
+    told = layout.told_metrics(record)
+    for name in told:
         named = wording.take_apart(name)
-        intervals[(named.words, wording.quantity(record.metrics[name], named.unit)[1])] = _interval(
-            name, named.unit, record
-        )
-    groups = layout.metric_groups(record.metrics)
+        intervals[(named.words, wording.quantity(told[name], named.unit)[1])] = _interval(name, named.unit, record)
+    groups = layout.metric_groups(told)
     return [(group, tuple(intervals.get((row[0], row[2]), "") for row in group.rows)) for group in groups]
 
 
 def _breakdowns(record: RunRecord, *, with_operators: bool) -> tuple[list[Breakdown], list[TextTable]]:
     """Breakdowns of a whole into parts, and all other maps. Operators have a table of their own where there is one."""
     wholes, others = [], []
-    for table in layout.breakdown_tables(record.breakdown):
+    for table in layout.breakdown_tables(layout.told_breakdown(record)):
         if not table.shares:
             others.append(table)
         elif not (with_operators and table.headers[0] == "operator"):
@@ -208,7 +216,35 @@ def _plots(record: RunRecord) -> list[tuple[str, list[Plot]]]:
             words = wording.take_apart(series.x_name).words
             plots = sections.setdefault(f"Over {words}", [])
             plots.append(series_plot(name, series, plot_style.COLOURS[len(plots) % len(plot_style.COLOURS)]))
+    for name, lines in record.lines.items():
+        drawn = {line: series for line, series in lines.items() if len(series.x)}
+        if drawn:
+            words = wording.take_apart(next(iter(drawn.values())).x_name).words
+            sections.setdefault(f"Over {words}", []).append(lines_plot(name, drawn))
     return list(sections.items())
+
+
+def _shown(record: RunRecord) -> list[tuple[TextTable, Stack | None]]:
+    """The tables that a reader is to see, with their bars where they have any."""
+    tables = zip(record.shown_tables, layout.shown_tables(record), strict=True)
+    return [
+        (text, _stack(record.tables[name]) if name in record.stacked_tables and text.rows else None)
+        for name, text in tables
+    ]
+
+
+def _stack(table: Table) -> Stack:
+    """A bar for each row, its length in proportion to its total."""
+    names = [wording.take_apart(column).words for column in table.columns[1:]]
+    colours = [plot_style.COLOURS[index % len(plot_style.COLOURS)] for index in range(len(names))]
+    values = [[float(value or 0) for value in row[1:]] for row in table.rows]
+    totals = [sum(row) for row in values]
+    longest = max(totals) or 1.0
+    bars = tuple(
+        (str(row[0]), words, tuple(map(Part, names, (value / longest for value in own), colours)))
+        for row, words, own in zip(table.rows, wording.column(totals), values, strict=True)
+    )
+    return Stack(tuple(zip(names, colours, strict=True)), bars)
 
 
 def _ranges(table: Table | None) -> list[tuple[str, str, list[tuple[str, ...]]]]:

@@ -103,6 +103,16 @@ def shown_tables(record: RunRecord) -> list[TextTable]:
     return [plain_table(_capital(wording.heading(name)), record.tables[name]) for name in record.shown_tables]
 
 
+def told_metrics(record: RunRecord) -> dict[str, int | float]:
+    """The metrics that no shown table tells already."""
+    return {name: value for name, value in record.metrics.items() if name not in record.in_tables}
+
+
+def told_breakdown(record: RunRecord) -> dict[str, Mapping[str, Scalar]]:
+    """The breakdowns that no shown table tells already."""
+    return {name: parts for name, parts in record.breakdown.items() if name not in record.in_tables}
+
+
 def _base(name: str) -> str | None:
     match = _STATISTIC.match(name)
     return match["base"] if match else None

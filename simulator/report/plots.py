@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 360, 232
+WIDE = 2 * WIDTH
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 348, 14, 190
 _MOST_POINTS = 400
 _LOG_FROM_RATIO = 50.0
 _FLAT, _NOTHING = 1e-9, 1e-90  # what varies less than this, or is less than this, is drawn as one value, or zero
+_PIECES = 40
+_DASHES = ("", "5 3", "2 2")
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -40,8 +43,19 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One of several curves of a plot: its name, its path in pixels, colour, and dashes ("" for none)."""
+
+    name: str
+    path: str
+    colour: str
+    dashes: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
-    """One curve, ready to be drawn: paths in pixels, ticks as (pixel, label), and what it shows in words."""
+    """One curve, or several `lines`, ready to be drawn: paths in pixels, ticks as (pixel, label), and what it shows in
+    words."""
 
     title: str
     summary: str
@@ -54,6 +68,8 @@ class Plot:
     colour: str
     marks: tuple[Mark, ...] = ()
     points: tuple[tuple[float, float], ...] = ()
+    lines: tuple[Line, ...] = ()
+    width: int = WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,50 @@ def series_plot(name: str, series: Series, colour: str = "") -> Plot:
         colour=colour or COLOURS[0],
         points=points,
     )
+
+
+def lines_plot(name: str, lines: Mapping[str, Series]) -> Plot:
+    """A quantity of several things over another, a line each: means over as many even pieces of its x, so that lines
+    which swing stay apart. A share has an axis from 0 to 100 %."""
+    named = wording.take_apart(name)
+    scale = 100.0 if named.unit == "%" else 1.0
+    ends = [(float(series.x[0]), float(series.x[-1])) for series in lines.values()]
+    means = [_means(series) for series in lines.values()]
+    largest = 100.0 if named.unit == "%" else max(float(y.max()) for _, y in means)
+    least = min(0.0, *(float(y.min()) * scale for _, y in means))
+    x_axis = Axis(*_padded(min(low for low, _ in ends), max(high for _, high in ends)), _LEFT, WIDE - (WIDTH - _RIGHT))
+    y_axis = Axis(*_padded(least, largest, above=1.0 if named.unit == "%" else 1.05), _BOTTOM, _TOP)
+    drawn = tuple(
+        Line(
+            line,
+            _path(x_axis.pixels(x), y_axis.pixels(y * scale)),
+            COLOURS[index % len(COLOURS)],
+            _DASHES[index // len(COLOURS) % len(_DASHES)],
+        )
+        for index, (line, (x, y)) in enumerate(zip(lines, means, strict=True))
+    )
+    x_label = wording.heading(next(iter(lines.values())).x_name)
+    return Plot(
+        title=_capital(wording.heading(name)),
+        summary=f"{_capital(named.words)} over {x_label}: {', '.join(lines)}",
+        x_label=x_label,
+        y_label="",
+        x_ticks=x_axis.ticks(),
+        y_ticks=y_axis.ticks(),
+        line="",
+        area="",
+        colour=COLOURS[0],
+        lines=drawn,
+        width=WIDE,
+    )
+
+
+def _means(series: Series) -> tuple[Floats, Floats]:
+    """x and y of a series in at most so many points, each the mean of its piece."""
+    pieces = min(len(series.x), _PIECES)
+    edges = np.linspace(0, len(series.x), pieces + 1).astype(np.int64)
+    counts = np.diff(edges)
+    return np.add.reduceat(series.x, edges[:-1]) / counts, np.add.reduceat(series.y, edges[:-1]) / counts
 
 
 def _buckets(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:

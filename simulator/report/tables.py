@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -22,9 +23,13 @@ from simulator.report.layout import (
     percentile_table,
     plain_table,
     shown_tables,
+    told_breakdown,
+    told_metrics,
 )
 
 _BAR_WIDTH = 12
+_BETWEEN = 2  # blanks between columns
+_LEAST_NAME = 24
 _PLAIN_WIDTH = 100
 
 
@@ -37,11 +42,12 @@ def console_for(stream: TextIO, width: int | None = None) -> Console:
 
 def print_record(console: Console, record: RunRecord, run_dir: str | None = None) -> None:
     """Print a run: its headlines, metrics, percentiles, breakdowns, notes and where its files are."""
-    tables = [percentile_table(record.metrics), *breakdown_tables(record.breakdown)]
+    metrics = told_metrics(record)
+    tables = [percentile_table(metrics), *breakdown_tables(told_breakdown(record))]
     blocks: list[RenderableType] = [_title(record)]
     blocks += [_table(table, console) for table in shown_tables(record)]
-    if record.metrics:
-        blocks.append(_metrics(metric_groups(record.metrics)))
+    if metrics:
+        blocks.append(_metrics(metric_groups(metrics)))
     blocks += [_table(table, console) for table in tables if table is not None]
     if record.notes:
         blocks.append(_notes(record.notes))
@@ -99,8 +105,13 @@ def _table(table: TextTable, console: Console) -> RenderableType:
         pad_edge=False,
         show_edge=False,
     )
-    for header, numeric in zip(table.headers, table.numeric, strict=True):
-        grid.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    headers, widths = _headers(table, console.width - (_BAR_WIDTH + 2 if with_bars else 0))
+    for header, numeric, width in zip(headers, table.numeric, widths, strict=True):
+        # What cannot be broken keeps its width: the names of rows too, unless they are sentences.
+        least = None if numeric else min(width, _LEAST_NAME)
+        grid.add_column(
+            header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric, min_width=least
+        )
     if with_bars:
         grid.add_column("", width=_BAR_WIDTH)
     widest = max(table.shares, default=0.0)
@@ -110,6 +121,21 @@ def _table(table: TextTable, console: Console) -> RenderableType:
             cells.append(Bar(widest or 1.0, 0.0, max(0.0, table.shares[index]), color="cyan"))
         grid.add_row(*cells)
     return Group(Text(table.title, style="bold"), grid)
+
+
+def _headers(table: TextTable, width: int) -> tuple[list[str], list[int]]:
+    """The headers, over several lines where the table would be wider than this; and the widths of the cells."""
+    cells = [max((len(row[index]) for row in table.rows), default=0) for index in range(len(table.headers))]
+    across = [max(len(header), cell) + _BETWEEN for header, cell in zip(table.headers, cells, strict=True)]
+    if sum(across) <= width:
+        return list(table.headers), cells
+    return [_broken(header, cell) for header, cell in zip(table.headers, cells, strict=True)], cells
+
+
+def _broken(header: str, width: int) -> str:
+    """A header in lines as wide as the cells below it, or as its longest word."""
+    words = header.split()
+    return textwrap.fill(header, max([width, *map(len, words)]), break_long_words=False) if words else header
 
 
 def _notes(notes: Sequence[str]) -> RenderableType:

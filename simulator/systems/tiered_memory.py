@@ -351,6 +351,7 @@ def _outcome(name: str, machine: TieredMachine, stream: AccessStream) -> PolicyR
         n_refused=machine.n_refused,
         picked=picked[np.argsort(machine.pick_order[picked])],
         request_ps=np.diff(np.append(begun, machine.now_ps)) if len(begun) else begun,
+        sample_record=np.asarray(machine.sample_records[1:], np.int64),
         sample_ps=np.asarray(machine.sample_ps[1:], np.int64),
         ddr_read_frac=np.asarray(machine.sample_ddr_frac[1:]),
     )

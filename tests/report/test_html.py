@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from simulator.contracts.results import Distribution, RunRecord, Series, Table
 from simulator.report.html import report_html
-from simulator.report.plots import HEIGHT, WIDTH, Plot, cumulative_plot, series_plot
+from simulator.report.plots import HEIGHT, WIDTH, Plot, cumulative_plot, lines_plot, series_plot
 from tests.report.pages import read_page
 
 OPERATOR_COLUMNS = ("operator", "time_ms", "time_frac", "bound", "achieved", "peak", "unit")
@@ -202,3 +202,25 @@ def test_a_long_distribution_is_drawn_in_few_points() -> None:
 def test_wide_distributions_get_a_logarithmic_axis(values: list[float], log: bool) -> None:
     plot = cumulative_plot("ttft_ms", Distribution.of(values), {})
     assert ("logarithmic" in plot.x_label) is log
+
+
+def test_a_stacked_table_is_drawn_in_one_scale() -> None:
+    times = Table(("policy", "DDR_s", "CXL_s"), [("slow", 1.0, 3.0), ("quick", 1.0, 1.0)])
+    record = RunRecord("s", "w", {}, tables={"times": times}, shown_tables=("times",), stacked_tables=("times",))
+    bars = re.findall(r'aria-label="(slow|quick): ([\d.]+)">(.*?)</span></span>', report_html(record, a_manifest()))
+    widths = [[float(width) for width in re.findall(r"width:([\d.]+)%", parts)] for _, _, parts in bars]
+    assert ([bar[:2] for bar in bars], widths) == ([("slow", "4.000"), ("quick", "2.000")], [[25, 75], [25, 25]])
+
+
+def test_lines_of_one_quantity_share_a_plot() -> None:
+    lines = {f"policy {n}": Series.of("accesses", np.arange(200), np.full(200, n / 10)) for n in range(9)}
+    page = report_html(RunRecord("s", "w", {}, lines={"ddr_read_frac": lines}), a_manifest())
+    assert (page.count('class="plot wide"'), all(f"</svg>{name}</li>" in page for name in lines)) == (1, True)
+
+
+@given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=90), min_size=1, max_size=4))
+def test_any_lines_fit_their_plot(values: list[list[float]]) -> None:
+    plot = lines_plot("load_w", {str(n): Series.of("time_s", np.arange(len(y)), y) for n, y in enumerate(values)})
+    drawn = [float(number) for line in plot.lines for number in re.findall(r"-?[\d.]+", line.path)]
+    assert all(0 <= x <= plot.width for x in drawn[::2])
+    assert all(0 <= y <= HEIGHT for y in drawn[1::2])

@@ -180,3 +180,21 @@ def test_lines_end_once() -> None:
     stream = io.StringIO()
     show_lines(stream, (text for text in ["a", "b\n", "c"] * 3000))
     assert stream.getvalue() == "a\nb\nc\n" * 3000
+
+
+def test_a_wide_table_keeps_its_names_and_breaks_its_headers() -> None:
+    columns = ("policy", "oracle_gain_frac", "ddr_read_frac", *(f"part_{index}_of_time_s" for index in range(6)))
+    wide = Table(columns, [("no_migration", 0.5, 0.25, *(0.125 for _ in range(6)))])
+    lines = printed(RunRecord("s", "w", {}, tables={"policies": wide}, shown_tables=("policies",)), terminal=False)
+    row = next(line for line in lines if line.startswith("no_migration"))
+    assert (row.split()[1:3], row.count("0.1250"), max(map(len, lines)) <= 80) == (["50.00", "25.00"], 6, True)
+
+
+def test_what_a_shown_table_tells_is_not_printed_again() -> None:
+    told = Table(("policy", "time_s"), [("anb", 3.5)])
+    record = RunRecord(
+        "s", "w", {"time_s_anb": 3.5, "n_records": 7}, {"parts": {"DDR": 2.0}}, tables={"policies": told},
+        shown_tables=("policies",), in_tables=frozenset({"time_s_anb", "parts"}),
+    )  # fmt: skip
+    text = "\n".join(printed(record, terminal=False))
+    assert (text.count("anb"), text.count("3.500"), text.count("DDR"), "records" in text) == (1, 1, 0, True)
