@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from simulator.workload.accesses import AccessStream
 
+NO_MIGRATION, ORACLE = "no_migration", "oracle"
+"""Kinds of policy that others are measured by: pages stay where they are, or the whole stream is known."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicyRun:
-    """A stream under one policy.
+    """A stream under one policy, whose configuration calls it `policy` and whose `kind` is its class's name.
 
     `spent_ps` says where the time went, by part; it sums to `time_ps`. Reads and writes are lines. `picked` int64[m]
     are the pages that the policy held for hot, in the order in which it first did; `request_ps` int64[m] the time of
@@ -24,6 +27,7 @@ class PolicyRun:
     """
 
     policy: str
+    kind: str
     time_ps: int
     spent_ps: dict[str, float]
     ddr_reads: int
@@ -46,9 +50,11 @@ class PolicyRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccessRun:
-    """A stream under every policy that was asked for; `page_reads` int64[n_pages] are the line reads of each page."""
+    """A stream under every policy that was asked for, and with all pages left where they are, which is what they are
+    measured by; `page_reads` int64[n_pages] are the line reads of each page."""
 
     runs: Sequence[PolicyRun]
+    unmoved: PolicyRun
     page_reads: NDArray[np.int64]
     n_ddr_pages: int
     notes: tuple[str, ...] = ()

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.contracts.accesses import AccessRun, PolicyRun
+from simulator.contracts.accesses import NO_MIGRATION, ORACLE, AccessRun, PolicyRun
 from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, Table
 from simulator.experiments.access_settings import AccessSettings
 from simulator.workload.accesses import AccessStream
 
 PS_PER_S = 1e12
 PS_PER_MS = 1e9
-NO_MIGRATION = "no_migration"
-ORACLE = "oracle"
 _PARTS = ("compute", "DDR", "CXL", "bandwidth", "hint faults", "migration", "identification")
 _COLUMNS = {"hint faults": "faults_s", "identification": "identify_s"}  # shorter, for a table of 80 columns
 _PERCENTILES = (("p50", 50.0), ("p90", 90.0), ("p99", 99.0))
@@ -31,7 +29,7 @@ def run_access_workload(settings: AccessSettings) -> tuple[RunRecord, Mapping[st
 def access_record(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> RunRecord:
     """Everything that a run of accesses hands to the report."""
     runs = {run.policy: run for run in found.runs}
-    gains = Gains.of(found.runs)
+    gains = Gains(found)
     hot = {name: access_count_ratio(found, run) for name, run in runs.items()}
     metrics: dict[str, int | float] = {
         "footprint_mib": stream.footprint_bytes / 2**20,
@@ -74,38 +72,39 @@ def access_record(settings: AccessSettings, stream: AccessStream, found: AccessR
 
 def _key_metrics(metrics: Mapping[str, int | float], runs: Sequence[PolicyRun]) -> tuple[str, ...]:
     """Size of the memory, then what the quickest policy and the oracle make of it."""
-    others = [run for run in runs if run.policy not in (NO_MIGRATION, ORACLE)]
+    others = contenders(runs)
     best = [min(others, key=lambda run: run.time_ps).policy] if others and len(runs) > 1 else []
-    named = [f"speedup_{policy}" for policy in [*best, ORACLE]] if len(runs) > 1 else ["time_s", "speedup"]
+    oracles = [run.policy for run in runs if run.kind == ORACLE]
+    named = [f"speedup_{policy}" for policy in [*best, *oracles]] if len(runs) > 1 else ["time_s", "speedup"]
     return tuple(name for name in ("footprint_mib", "ddr_mib", *named) if name in metrics)
 
 
 class Gains:
     """What each policy gained over leaving all pages where they are, and which share of the oracle's gain that is."""
 
-    def __init__(self, times_ps: Mapping[str, int]) -> None:
-        self._times = times_ps
-
-    @classmethod
-    def of(cls, runs: Sequence[PolicyRun]) -> Gains:
-        """The gains of runs of one stream."""
-        return cls({run.policy: run.time_ps for run in runs})
+    def __init__(self, found: AccessRun) -> None:
+        self._base_ps = found.unmoved.time_ps
+        self._times = {run.policy: run.time_ps for run in found.runs}
+        self._oracle_ps = min((run.time_ps for run in found.runs if run.kind == ORACLE), default=None)
 
     def speedup(self, policy: str) -> float | None:
-        """Times as fast as without migration; None where that was not run."""
-        base = self._times.get(NO_MIGRATION)
-        return base / self._times[policy] if base and self._times[policy] else None
+        """Times as fast as without migration; None for a run that takes no time."""
+        return self._base_ps / self._times[policy] if self._times[policy] else None
 
     def fastest(self, bound_ps: int) -> float:
         """What speed-up a time would be that no plan beats."""
-        return self._times[NO_MIGRATION] / bound_ps
+        return self._base_ps / bound_ps
 
     def oracle_share(self, policy: str) -> float | None:
         """Share of the time that the oracle saves; None where it was not run, or saves nothing."""
-        base, best = self._times.get(NO_MIGRATION), self._times.get(ORACLE)
-        if base is None or best is None or best >= base:
+        if self._oracle_ps is None or self._oracle_ps >= self._base_ps:
             return None
-        return (base - self._times[policy]) / (base - best)
+        return (self._base_ps - self._times[policy]) / (self._base_ps - self._oracle_ps)
+
+
+def contenders(runs: Sequence[PolicyRun]) -> list[PolicyRun]:
+    """The runs of policies that could be had: neither the one that moves nothing nor the one that knows all."""
+    return [run for run in runs if run.kind not in (NO_MIGRATION, ORACLE)]
 
 
 def access_count_ratio(found: AccessRun, run: PolicyRun) -> float | None:
@@ -190,12 +189,12 @@ def _headlines(stream: AccessStream, found: AccessRun, gains: Gains) -> Iterator
         f"{stream.n_records:,} accesses to {stream.footprint_bytes / 2**20:,.1f} MiB, "
         f"of which DDR holds {share:.1%}; all starts in CXL memory"
     )
-    others = [run for run in found.runs if run.policy not in (NO_MIGRATION, ORACLE)]
-    if others and any(run.policy == NO_MIGRATION for run in found.runs):
+    if others := contenders(found.runs):
         best = min(others, key=lambda run: run.time_ps)
         share_words = gains.oracle_share(best.policy)
         oracle = f", {share_words:.0%} of what the oracle gains" if share_words is not None else ""
-        yield f"best policy: {best.policy}, {gains.speedup(best.policy):.3f} times as fast as no migration{oracle}"
+        name = best.policy if len(others) == 1 else f"best policy: {best.policy}"
+        yield f"{name}, {gains.speedup(best.policy):.3f} times as fast as no migration{oracle}"
     for run in found.runs:
         if run.bound_ps and gains.speedup(run.policy) is not None:
             most = gains.fastest(run.bound_ps)

@@ -19,7 +19,7 @@ from annotated_types import Gt, Le
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from simulator.contracts.accesses import AccessRun, PolicyRun
+from simulator.contracts.accesses import NO_MIGRATION, AccessRun, PolicyRun
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError, WorkloadError
@@ -48,8 +48,6 @@ from simulator.memory.trackers.tracker import Tracker
 from simulator.workload.accesses import CHUNK_RECORDS, LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
 POLICIES = "simulator.memory.tiers.policies"
-ORACLE = "oracle"
-NO_MIGRATION = "no_migration"
 _PS_PER_S = 1e12
 _BYTES_PER_PS = 1e-3  # of 1 GB/s
 # The oracle plans and retries so often at least in a run, however short, and counts writes from such a wait on.
@@ -154,7 +152,7 @@ class TieredMemory:
             if policy_class is Oracle:
                 runs[name] = self._foresee(stream, name, config, others, platform, seed)
         return AccessRun(
-            [runs[name] for name in self.names], page_reads(stream), n_ddr_pages, tuple(self._notes(stream))
+            [runs[name] for name in self.names], none, page_reads(stream), n_ddr_pages, tuple(self._notes(stream))
         )
 
     def n_ddr_pages(self, stream: AccessStream) -> int:
@@ -259,7 +257,7 @@ class TieredMemory:
         for first, line, is_write, compute_ps in self.quanta(stream):
             machine.feed(first, line, is_write, compute_ps)
         machine.finish()
-        return _outcome(name, machine, stream)
+        return _outcome(name, policy.name, machine)
 
     def _machine(self, stream: AccessStream, policy: Policy, platform: Platform, seed: int) -> TieredMachine:
         config = self.config
@@ -325,12 +323,13 @@ def _bound_policy(tree: ConfigTree) -> tuple[Any, Any]:
     return policy_class, bind(tree, policy_class.Config)
 
 
-def _outcome(name: str, machine: TieredMachine, stream: AccessStream) -> PolicyRun:
+def _outcome(name: str, kind: str, machine: TieredMachine) -> PolicyRun:
     counters, spent = machine.counters(), machine.spent
     begun = machine.request_begin_ps
     picked = np.flatnonzero(machine.pick_order >= 0)
     return PolicyRun(
         policy=name,
+        kind=kind,
         time_ps=machine.now_ps,
         spent_ps={
             "compute": spent.compute_ps,
