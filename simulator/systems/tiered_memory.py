@@ -298,6 +298,12 @@ class TieredMemory:
         if stream.lines_per_record > 1:
             in_flight = config.processor.lines_in_flight(stream.lines_per_record)
             yield f"an access is {stream.lines_per_record} lines in a row, {in_flight:g} of them in flight at a time"
+        if config.periods == "scaled":
+            factor = stream.footprint_bytes / config.made_for_bytes
+            yield (
+                f"periods and sizes of policies are {factor:.3g} of the published ones, as the footprint is of "
+                f"{config.made_for_bytes / 10**9:g} GB (system.periods)"
+            )
         if stream.clock is None:
             yield (
                 f"the trace has no clock: {config.processor.instructions_per_record:g} instructions "
