@@ -37,10 +37,11 @@ from simulator.core.spelling import did_you_mean
 from simulator.devices.hot_page_tracker import HotPageTracker
 from simulator.devices.tier_memory import TierMemory
 from simulator.memory.tiers.latency_curve import LatencyCurve
-from simulator.memory.tiers.machine import MigrationCosts, Platform, TieredMachine
+from simulator.memory.tiers.machine import TieredMachine
 from simulator.memory.tiers.oracle_candidates import candidate_plans
 from simulator.memory.tiers.oracle_plan import PlacementTask, Plan
 from simulator.memory.tiers.oracle_time import TimeModel
+from simulator.memory.tiers.platform import MigrationCosts, Platform
 from simulator.memory.tiers.policies.no_migration import NoMigration
 from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy

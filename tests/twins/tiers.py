@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.memory.tiers.machine import Platform
+from simulator.memory.tiers.platform import Platform
 from simulator.memory.tiers.policy import Policy, TierCounters
 
 Curve = Sequence[tuple[float, float]]

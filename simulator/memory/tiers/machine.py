@@ -21,6 +21,7 @@ from simulator.core.rounding import ceil_div
 from simulator.kernels import tiers as kernel
 from simulator.memory.tiers.kernel_output import KernelOutput
 from simulator.memory.tiers.pages import LINES_PER_PAGE, PAGE_BYTES, first_appearances
+from simulator.memory.tiers.platform import Platform
 from simulator.memory.tiers.policy import NEVER_PS, HotReports, Policy, TierCounters
 
 WORD_QUERIES_PER_PAGE_QUERY = 64
@@ -36,50 +37,9 @@ class HotTracker(Protocol):
         """Show reads, uint32[n] lines at int64[n] ps in order; gives the reports of queries among them."""
         ...
 
-    def set_period(self, *, period_ps: int) -> None:
-        """Time between queries from the next one on."""
+    def set_period(self, reads: int | None = None, period_ps: int | None = None) -> None:
+        """Reads or time between queries from the next one on."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationCosts:
-    """What moving a page takes.
-
-    `promote_ps` and `demote_ps` a page; a batch also pays `shootdown_ps` once, and no page is copied faster than
-    `copy_bytes_per_ps`. A policy that moves pages within page faults lets the program wait for all of it. Others hand
-    them to the migration thread, of which there is one with a queue of `queue_pages`: it is busy for all of it, and the
-    program waits for `blocking_frac`. A page counts as moved when it is taken into the queue.
-    """
-
-    promote_ps: int
-    demote_ps: int
-    shootdown_ps: int
-    copy_bytes_per_ps: float
-    blocking_frac: float
-    queue_pages: int
-
-    def batch_ps(self, n_promoted: int, n_demoted: int) -> int:
-        """Time of the migration thread for a batch."""
-        n_pages = n_promoted + n_demoted
-        if not n_pages:
-            return 0
-        worked = n_promoted * self.promote_ps + n_demoted * self.demote_ps
-        copied = round(n_pages * PAGE_BYTES / self.copy_bytes_per_ps)
-        return max(worked, copied) + self.shootdown_ps
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Platform:
-    """What does not change during a run: latency tables of both tiers, float64[k, 2] of (bytes/ps, ps); line reads in
-    flight `mlp`; what a hint fault costs; how many pages DDR holds; migration."""
-
-    ddr: NDArray[np.float64]
-    cxl: NDArray[np.float64]
-    mlp: float
-    fault_ps: int
-    n_ddr_pages: int
-    quantum_records: int
-    migration: MigrationCosts
 
 
 @dataclass(slots=True)
@@ -222,6 +182,13 @@ class TieredMachine:
             self._tracker_pages.set_period(period_ps=period_ps)
         if self._tracker_words is not None:
             self._tracker_words.set_period(period_ps=max(1, period_ps // WORD_QUERIES_PER_PAGE_QUERY))
+
+    def set_tracker_period_reads(self, n_reads: int) -> None:
+        """The same in line reads of CXL memory instead of time."""
+        if self._tracker_pages is not None:
+            self._tracker_pages.set_period(reads=n_reads)
+        if self._tracker_words is not None:
+            self._tracker_words.set_period(reads=max(1, n_reads // WORD_QUERIES_PER_PAGE_QUERY))
 
     def pick(self, pages: NDArray[np.int64]) -> None:
         """Note pages that the policy holds for hot, in the order in which it first did."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.memory.tiers.machine import MigrationCosts
 from simulator.memory.tiers.oracle_plan import PlacementTask, Plan, best_plan
 from simulator.memory.tiers.oracle_time import TimeModel, foresee, plan_under_load
+from simulator.memory.tiers.platform import MigrationCosts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,6 +81,10 @@ class MachineView(Protocol):
         """Time between queries of the hot-page tracker; of the hot-word tracker it is 1/64 of it."""
         ...
 
+    def set_tracker_period_reads(self, n_reads: int) -> None:
+        """As `set_tracker_period_ps`, counted in line reads of CXL memory instead of time."""
+        ...
+
     def pick(self, pages: NDArray[np.int64]) -> None:
         """Say which pages the policy holds for hot, whether or not it moves them: what identification is judged by."""
         ...

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.memory.tiers.machine import MigrationCosts, Platform, TieredMachine
+from simulator.memory.tiers.machine import TieredMachine
+from simulator.memory.tiers.platform import MigrationCosts, Platform
 from simulator.memory.tiers.policy import NEVER_PS, HotReports, MachineView
 
 DDR_CURVE = np.array([[0.0, 100e3], [0.02, 120e3], [0.03, 400e3]])

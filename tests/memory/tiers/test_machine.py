@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.memory.tiers.machine import MigrationCosts, Spent, TieredMachine
+from simulator.memory.tiers.machine import Spent, TieredMachine
+from simulator.memory.tiers.platform import MigrationCosts
 from tests.memory.tiers.machine_cases import Case, Scripted, Seeing, case, script
 from tests.twins.tiers import Twin
 

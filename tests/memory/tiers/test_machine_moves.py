@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import ModelFault, WorkloadError
-from simulator.memory.tiers.machine import MigrationCosts, TieredMachine
+from simulator.memory.tiers.machine import TieredMachine
+from simulator.memory.tiers.platform import MigrationCosts
 from simulator.memory.tiers.policy import NEVER_PS, MachineView
 from tests.memory.tiers.machine_cases import FREE, Asking, Case, Never, Scripted, Seeing, case, script
 

@@ -13,7 +13,9 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.registry import load_kind
 from simulator.devices.hot_page_tracker import HotPageTracker
-from simulator.memory.tiers.machine import MigrationCosts, TieredMachine
+from simulator.memory.tiers.machine import TieredMachine
+from simulator.memory.tiers.platform import MigrationCosts
+from simulator.memory.tiers.policy import HotReports, TierCounters
 from simulator.memory.trackers.tracker import Tracker
 from tests.memory.tiers.machine_cases import Case, Never, case
 
@@ -106,3 +108,37 @@ def test_extremes_end(name: tuple[str, ...], n: int, n_ddr: int, factor: float, 
 def accesses(machine: TieredMachine) -> tuple[int, ...]:
     counters = machine.counters()
     return counters.ddr_reads, counters.ddr_writes, counters.cxl_reads, counters.cxl_writes
+
+
+def test_m5_counts_reads_instead_of_cycles_where_it_is_told_to(parts: Parts) -> None:
+    periods: list[tuple[str, int]] = []
+
+    class Noting:
+        n_pages, n_ddr_pages, n_free_ddr_pages, now_ps = 8, 4, 2, 0
+        polls = iter([(10, 90), (20, 180)])
+
+        def counters(self) -> TierCounters:
+            ddr, cxl = next(self.polls)
+            return TierCounters(ddr, 0, cxl, 0)
+
+        def take_hot_pages(self) -> HotReports:
+            return HotReports(np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+        take_hot_words = take_hot_pages
+
+        def set_tracker_period_ps(self, period_ps: int) -> None:
+            periods.append(("ps", period_ps))
+
+        def set_tracker_period_reads(self, n_reads: int) -> None:
+            periods.append(("reads", n_reads))
+
+        def pick(self, pages: object) -> None: ...
+
+        promote = pick
+
+    machine: Any = Noting()
+    policy = parts.policy("m5", ("count=reads", "f0=0.0001", "exponent=1"), 1.0)
+    policy.start(machine, 0)
+    policy.act(machine)
+    # 90 reads of 6 pages against 10 of 2: the density of CXL memory is 3 times that of DDR.
+    assert periods == [("reads", 8192), ("reads", 3333)]

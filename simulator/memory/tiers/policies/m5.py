@@ -51,9 +51,10 @@ class M5:
         """A part such as `hw_configs/parts/policies/m5.yaml`.
 
         `f0` and `exponent` are the Elector's; its period is held within `min_period_cyc` and `max_period_cyc` of the
-        tracker's clock. `stop_rule` shipped never stops a round, as the artifact's code, which drops the value that
-        it computed; intended stops one after which DDR holds a larger share of the bandwidth density. `least_words`
-        is the nominators' threshold. `word_mask` shipped shifts within 32 bits.
+        tracker's clock, or so many reads where `count` says reads (the traffic mode of the artifact's Redis runs).
+        `stop_rule` shipped never stops a round, as the artifact's code, which drops the value that it computed;
+        intended stops one after which DDR holds a larger share of the bandwidth density. `least_words` is the
+        nominators' threshold. `word_mask` shipped shifts within 32 bits.
         """
 
         model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +68,8 @@ class M5:
         min_period_cyc: PositiveInt
         max_period_cyc: PositiveInt
         tracker_clock_hz: PositiveFloat
+        count: Literal["cycles", "reads"] = "cycles"
+        first_period_reads: PositiveInt = 8192
         stop_rule: Literal["shipped", "intended"] = "shipped"
         word_mask: Literal["shipped", "intended"] = "intended"
         least_words: NonNegativeInt
@@ -87,7 +90,10 @@ class M5:
 
     def start(self, machine: MachineView, seed: int) -> int:
         """The trackers begin at their default period."""
-        machine.set_tracker_period_ps(self._period_ps(self.config.first_period_cyc))
+        if self.config.count == "reads":
+            machine.set_tracker_period_reads(self.config.first_period_reads)
+        else:
+            machine.set_tracker_period_ps(self._period_ps(self.config.first_period_cyc))
         return self.config.poll_ps
 
     def act(self, machine: MachineView) -> int:
@@ -167,7 +173,10 @@ class M5:
             frequency = math.inf
         period = 1 / frequency if frequency > 0 else config.max_period_cyc
         cycles = int(min(max(period, config.min_period_cyc), config.max_period_cyc))
-        machine.set_tracker_period_ps(self._period_ps(cycles))
+        if config.count == "reads":
+            machine.set_tracker_period_reads(cycles)
+        else:
+            machine.set_tracker_period_ps(self._period_ps(cycles))
         return config.stop_rule == "shipped" or not rose
 
     def _period_ps(self, cycles: int) -> int:
