@@ -132,7 +132,8 @@ def test_m5_counts_reads_instead_of_cycles_where_it_is_told_to(parts: Parts) -> 
         def set_tracker_period_reads(self, n_reads: int) -> None:
             periods.append(("reads", n_reads))
 
-        def pick(self, pages: object) -> None: ...
+        def pick(self, pages: object) -> None:
+            del pages
 
         promote = pick
 
