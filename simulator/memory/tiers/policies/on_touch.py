@@ -39,6 +39,8 @@ class OnTouch:
     def act(self, machine: MachineView) -> int:
         """Promote every page that faulted, and protect again what lies in CXL memory without protection."""
         pages, _, _ = machine.take_faults()
+        if not len(pages):
+            return machine.now_ps + self.config.service_ps
         machine.pick(pages)
         machine.promote(pages)
         demoted = np.flatnonzero(self._was_on_ddr & ~machine.on_ddr)
