@@ -13,8 +13,8 @@ from simulator.experiments.memory_traces import short_name
 SOURCE = "M5 (ASPLOS'25), figure {}"
 SECOND_HAND = "The paper's numbers are second hand: from summaries of it and an independent replication."
 TRACES = (
-    "Traces are the eight recorded programs of `../shared/traces/memory` where they are there, else the two small ones of "
-    "`traces/`, which are marked `own`."
+    "Traces are the eight recorded programs of `../shared/traces/memory` where they are there, else the two small ones "
+    "of `traces/`, which are marked `own`."
 )
 MEAN = "mean"
 

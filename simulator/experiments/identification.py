@@ -1,8 +1,8 @@
 """What migration policies hold for hot, window by window, when they only identify and nothing moves.
 
-A policy that goes on picking ends up with every page, so a list of all its picks says nothing. Here the reads of a trace
-are cut into windows; in each the first pages that the policy picks count, as many as 1 % of the footprint. They are
-judged by the exact reads of the same window, or of the whole trace, against as many of the hottest pages.
+A policy that goes on picking ends up with every page, so a list of all its picks says nothing. Here the reads of a
+trace are cut into windows; in each the first pages that the policy picks count, as many as 1 % of the footprint. They
+are judged by the exact reads of the same window, or of the whole trace, against as many of the hottest pages.
 
 Source: M5 (ASPLOS'25), access-count ratio; windows and the number of picks are ours, the paper's are not known.
 Not modelled: what picks cost later (nothing moves).
@@ -28,7 +28,7 @@ Pages = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identified:
-    """A policy's picks of each window that it picked anything in, the hottest picks first come; and what they caught.
+    """How many windows a policy picked pages in, how many picks count, and which share of hot reads these caught.
 
     `in_window` is the ratio by the reads of the windows themselves, `in_whole` by those of the whole trace.
     """
@@ -67,12 +67,12 @@ class _Logged:
     def start(self, machine: Any, seed: int) -> int:
         """Before the first access."""
         self.log = PickLog(machine)
-        return self._policy.start(self.log, seed)  # type: ignore[arg-type]
+        return self._policy.start(self.log, seed)
 
     def act(self, machine: Any) -> int:
         """Called at or after the time asked for."""
         assert self.log is not None
-        return self._policy.act(self.log)  # type: ignore[arg-type]
+        return self._policy.act(self.log)
 
 
 def identify(

@@ -42,6 +42,26 @@ CPU_DRIVEN = ("anb", "damon")
 
 
 @dataclass(frozen=True, slots=True)
+class Identifier:
+    """A policy that only identifies: its name in words, the configuration's policy, and what is changed of it."""
+
+    name: str
+    policy: str
+    changed: Mapping[str, int] = field(default_factory=dict)
+
+
+IDENTIFIERS = {
+    "anb": Identifier("ANB", "anb"),
+    "damon": Identifier("DAMON", "damon"),
+    "damon_coarse": Identifier("DAMON, 20 regions", "damon", {"n_max_regions": 20}),
+    "m5_hpt": Identifier("M5's Manager", "m5_hpt"),
+    "m5_slowest": Identifier("Manager, 42 ms", "m5_hpt", {"first_period_cyc": 16_777_215}),
+}
+"""With coarse regions DAMON has as many pages in one as on the paper's footprint; M5's slowest period lets a single
+thread read about as much in it as the testbed's twenty do in the default one."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerCase:
     """A tracker as the golden table names it."""
 
@@ -99,10 +119,14 @@ class TierCase:
 
 @dataclass(slots=True)
 class M5Study:
-    """Trackers, policies and statistics on every trace; what was computed is kept."""
+    """Trackers, policies and statistics on every trace; what was computed is kept.
+
+    Policies run over the first `records` of a trace, copies are made of its first `copied_records`.
+    """
 
     traces: MemoryTraces = field(default_factory=memory_traces)
     records: int = RECORDS
+    copied_records: int = COPIED_RECORDS
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -151,7 +175,7 @@ class M5Study:
         key = ("copies", trace, n_copies, case)
         if key not in self._kept:
             stream = self.stream(trace)
-            many = interleaved(stream.head(min(COPIED_RECORDS, stream.n_records)), n_copies)
+            many = interleaved(stream.head(min(self.copied_records, stream.n_records)), n_copies)
             tracker, accuracy = Tracker(case.config()), Accuracy(case.k)
             for chunk in many.chunks():
                 seen = tracker.observe_queries(chunk.line[~chunk.is_write])
@@ -176,15 +200,18 @@ class M5Study:
             self._kept[key] = chosen.run_accesses(self.part(trace), SEED)
         return cast(AccessRun, self._kept[key])
 
-    def identified(self, trace: str, policy: str, picks_frac: float = PICKS_FRAC) -> Identified:
-        """What a policy that moves nothing picks on a whole trace."""
-        key = ("identified", trace, policy, picks_frac)
+    def identified(self, trace: str, name: str, picks_frac: float = PICKS_FRAC) -> Identified:
+        """What one of `IDENTIFIERS` picks on a whole trace."""
+        key = ("identified", trace, name, picks_frac)
         if key not in self._kept:
             system, stream = self._system(trace, TierCase()), self.stream(trace)
-            tree = system.config.policies[policy]
+            chosen = IDENTIFIERS[name]
+            tree = system.config.policies[chosen.policy]
             policy_class = load_kind(POLICIES, str(tree.get("kind")))
             config = bind(tree, policy_class.Config)
-            sized = config.scaled(stream.footprint_bytes / system.config.made_for_bytes)
+            sized = config.scaled(stream.footprint_bytes / system.config.made_for_bytes).model_copy(
+                update=chosen.changed
+            )
             self._kept[key] = identify(system, stream, policy_class(sized), SEED, PICK_WINDOW_READS, picks_frac)
         return cast(Identified, self._kept[key])
 

@@ -54,6 +54,7 @@ class IdentificationTargets(_Section):
     damon_known: str
     damon_most: float
     manager_known: str
+    manager_most: dict[str, int]
 
 
 class SparsityTargets(_Section):
@@ -69,10 +70,12 @@ class SparsityTargets(_Section):
 
 
 class FootprintTargets(_Section):
-    """Figure 11: copies of a footprint, and what the ratio stays above."""
+    """Figure 11: copies of a footprint, how a tracker is asked on one of them, and what the ratio stays above."""
 
     title: str
     copies: list[int]
+    epoch: int
+    k: int
     least: float
 
 

@@ -1,4 +1,4 @@
-"""Which traces of memory accesses the figures and validation of M5 run: recorded ones beside the checkout, or our own."""
+"""Which traces of memory accesses figures and validation of M5 run: recorded ones beside the checkout, or our own."""
 
 from __future__ import annotations
 

@@ -6,8 +6,16 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from simulator.experiments.m5_study import M5Study, TrackerCase
-from simulator.experiments.m5_targets import M5Targets, SparsityTargets, TrackerTargets, load_m5_targets
+from simulator.experiments.m5_targets import (
+    FootprintTargets,
+    M5Targets,
+    SparsityTargets,
+    TrackerTargets,
+    load_m5_targets,
+)
 from simulator.experiments.memory_traces import short_name
 from simulator.experiments.validate_m5_policies import identification_points, migration_points
 from simulator.experiments.validate_records import Claim, Group, Point
@@ -31,6 +39,7 @@ def m5_points(path: Path, study: M5Study | None = None) -> Iterator[Point | Clai
     yield from tracker_points(targets.trackers, targets.source, study)
     yield from sparsity_points(targets.sparsity, targets.source, study)
     yield from identification_points(targets, study)
+    yield footprint_claim(targets.footprints, targets.source, study)
     yield from migration_points(targets.performance, targets.source, study)
 
 
@@ -56,7 +65,7 @@ def golden_claims(targets: M5Targets, rows: Sequence[Row], study: M5Study) -> It
 
 
 def tracker_points(targets: TrackerTargets, source: str, study: M5Study) -> Iterator[Point | Claim]:
-    """The shape of figure 7: a large sketch finds what is hot, 50 entries lose it as epochs grow, small sketches collide."""
+    """The shape of figure 7: a large sketch finds what is hot, 50 entries lose it in long epochs, small ones too."""
     group = Group("m5_trackers", targets.title, source, folded=False)
     beside = Group("m5_trackers_beside", "Trackers beside figure 7", source, folded=False)
     for epoch in targets.long_epochs:
@@ -83,6 +92,19 @@ def tracker_points(targets: TrackerTargets, source: str, study: M5Study) -> Iter
         case = f"CM over SS at N = {targets.small}, epochs of {targets.short_epoch:,} reads"
         words = f"{_traces(study)}, {small[0]:.3f} and {small[1]:.3f}"
         yield Claim(group, case, "ratio", _SHARE, _SHARE * small[0] / small[1], words)
+
+
+def footprint_claim(targets: FootprintTargets, source: str, study: M5Study) -> Claim:
+    """Figure 11 at its largest footprint, each page read as often in an epoch as without copies."""
+    group = Group("m5_footprints", targets.title, source, folded=False)
+    n_copies = max(targets.copies)
+    case = TrackerCase("cm", 32_768, targets.k, targets.epoch * n_copies)
+    ratio = float(np.mean([study.copies_ratio(trace, n_copies, case) for trace in study.names]))
+    name, words = (
+        f"CM 32K, {n_copies} times the footprint: missed of the hottest",
+        f"{_traces(study)}, ratio {ratio:.3f}",
+    )
+    return Claim(group, name, "mean", _SHARE * (1 - targets.least), _SHARE * (1 - ratio), words)
 
 
 def sparsity_points(targets: SparsityTargets, source: str, study: M5Study) -> Iterator[Point | Claim]:
@@ -119,7 +141,7 @@ def _difference(row: Row, study: M5Study) -> float:
     score = study.score(row["trace"], case)
     if score is None:
         return float("inf")
-    return max(abs(getattr(score, column) - float(row[column])) for column in RESULTS)
+    return max(abs(float(getattr(score, column)) - float(row[column])) for column in RESULTS)
 
 
 def _row_name(row: Row) -> str:

@@ -13,19 +13,19 @@ from simulator.experiments.m5_study import COPIED_RECORDS, M5Study, TrackerCase
 from simulator.experiments.m5_targets import load_m5_targets
 
 PANEL = "access-count ratio"
-EPOCH, K = 131_072, 25
+ASKED = load_m5_targets().footprints
 TRACKERS = {"CM 32K": ("cm", 32_768), "SS 50": ("ss", 50)}
 ALONE, SHARED = "epochs as much longer", "epochs of 128K reads"
 
 
 def measure(study: Study) -> list[Value]:
     """Mean ratio over the traces by the number of copies, with epochs that grow along and with epochs that do not."""
-    copies, values = load_m5_targets().footprints.copies, []
+    values = []
     for name, (algorithm, size) in TRACKERS.items():
         for words in (ALONE, SHARED):
-            for n_copies in copies:
-                epoch = EPOCH * (n_copies if words == ALONE else 1)
-                ratio = partial(_ratio, study.m5, TrackerCase(algorithm, size, K, epoch), n_copies)
+            for n_copies in ASKED.copies:
+                epoch = ASKED.epoch * (n_copies if words == ALONE else 1)
+                ratio = partial(_ratio, study.m5, TrackerCase(algorithm, size, ASKED.k, epoch), n_copies)
                 mean = float(np.mean([ratio(trace) for trace in study.m5.names]))
                 values.append(Value(PANEL, f"{name}, {words}", f"{n_copies}x", mean))
     return values
@@ -39,11 +39,11 @@ FIGURE = Figure(
     name="m5-11",
     title="Trackers as the footprint grows",
     caption=(
-        f"Access-count ratio by epoch, K = {K}, mean over traces, on so many copies of a trace that take turns on pages of "
-        f"their own. Line: the paper's CM 32K stays above 0.7. {SECOND_HAND}"
+        f"Access-count ratio by epoch, K = {ASKED.k}, mean over traces, on so many copies of a trace that take turns "
+        f"on pages of their own. Line: the paper's CM 32K stays above 0.7. {SECOND_HAND}"
     ),
     source=SOURCE.format(11),
-    panels=(Panel(PANEL, "lines", y="access-count ratio", x="footprint", reference=load_m5_targets().footprints.least),),
+    panels=(Panel(PANEL, "lines", y="access-count ratio", x="footprint", labelled=False, reference=ASKED.least),),
     runs={},
     measure=measure,
     cautions=(

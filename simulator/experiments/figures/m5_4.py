@@ -24,9 +24,7 @@ def measure(study: Study) -> list[Value]:
                 number = None if published is None else published[place]
                 if ours > 0:
                     at = short_name(trace)
-                    values.append(
-                        Value(panel, f"n = {n_words}", at, ours, number, n_decimals=3, is_judged=False)
-                    )
+                    values.append(Value(panel, f"n = {n_words}", at, ours, number, n_decimals=3, is_judged=False))
     return values
 
 
@@ -34,8 +32,8 @@ FIGURE = Figure(
     name="m5-4",
     title="Words read of a page",
     caption=(
-        "Share of pages, among those read, of which at most n of the 64 words are read, in two windows; the paper's where "
-        f"one of its programs is ours too (inputs and caches are others). {SECOND_HAND}"
+        "Share of pages, among those read, of which at most n of the 64 words are read, in two windows; the paper's "
+        f"where one of its programs is ours too (inputs and caches are others). {SECOND_HAND}"
     ),
     source=SOURCE.format(4),
     panels=(

@@ -47,8 +47,8 @@ FIGURE = Figure(
     runs={},
     measure=measure,
     cautions=(
-        "The paper's epoch is not known: its two numbers stand beside epochs of 128K reads. Space-Saving with 50 entries "
-        "is good only while epochs are short.",
+        "The paper's epoch is not known: its two numbers stand beside epochs of 128K reads. Space-Saving with 50 "
+        "entries is good only while epochs are short.",
         "Below 1K counters a sketch is not monotone in its size: that is luck of the hash.",
         TRACES,
     ),
