@@ -16,6 +16,7 @@ from simulator.experiments.drawn_batches import DrawnTimes
 from simulator.experiments.figure_data import ConfiguredRun, DrawnRun, Replay, Run, Value, printed
 from simulator.experiments.figure_targets import Gpu, load_baseline
 from simulator.experiments.llm_batched import BatchedQuery
+from simulator.experiments.m5_study import M5Study
 from simulator.experiments.papi_designs import PapiDesigns
 from simulator.experiments.validate_records import Number
 from simulator.experiments.validate_runs import ConfiguredRuns, Runs
@@ -42,6 +43,11 @@ class Study:
     def gpu(self) -> Gpu:
         """The GPUs that CENT is compared with."""
         return load_baseline("cent_gpu")
+
+    @cached_property
+    def m5(self) -> M5Study:
+        """Trackers and policies on traces of memory accesses."""
+        return M5Study()
 
     @cached_property
     def cost(self) -> Cost:

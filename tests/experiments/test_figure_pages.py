@@ -9,18 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from simulator.experiments import figure_study
 from simulator.experiments.figure import list_figures, load_figure
 from simulator.experiments.figure_data import ConfiguredRun, Figure, Measured, Panel, Replay, Run, Value
 from simulator.experiments.figure_files import write_figures
 from simulator.experiments.figure_page import command_of, index_page
 from simulator.experiments.validate_page import validation_page, write_validation_page
 from simulator.experiments.validate_records import Group, Point, rows_of
+from tests.experiments.small_m5 import small_m5
 from tests.report.chromium import Browser, browser, look_at
 
 WIDTHS = (400, 1280)
 # Figures that set no published number beside each of ours: measured ones, and those of which papers print means only.
 WITHOUT_PUBLISHED = {"cent-gpus"} | {
-    name for name in list_figures() if name.startswith(("dram-", "gpu-", "attacc-", "papi-")) and name != "papi-7"
+    name
+    for name in list_figures()
+    if name.startswith(("dram-", "gpu-", "attacc-", "m5-", "papi-")) and name != "papi-7"
 }
 MODELS = {"70B": {"workload.model": "llama2-70b", "system.n_devices": 32}}
 HOSTILE = "<b>&\"'{{ x }}"
@@ -29,7 +33,9 @@ HOSTILE = "<b>&\"'{{ x }}"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All figures with their index page."""
-    return write_figures(list_figures(), tmp_path_factory.mktemp("pages") / "figures").folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure_study, "M5Study", small_m5)
+        return write_figures(list_figures(), tmp_path_factory.mktemp("pages") / "figures").folder
 
 
 @pytest.fixture(scope="module")

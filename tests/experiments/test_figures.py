@@ -7,6 +7,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from simulator.experiments.validate_figures import figure_points
 from simulator.experiments.validate_records import PASS
 from simulator.report.plot_style import plot_style, save
 from simulator.report.records import csv_text
+from tests.experiments.small_m5 import small_m5
 
 ASKED = {
     "attacc-batch",
@@ -60,6 +62,12 @@ ASKED = {
     "gpu-end-to-end",
     "gpu-kernels",
     "gpu-power",
+    "m5-3",
+    "m5-4",
+    "m5-7",
+    "m5-8",
+    "m5-9",
+    "m5-11",
 }
 # What the project promises of CENT, within 0.1 %: figure, panel, series and position.
 RATIOS = {
@@ -79,6 +87,10 @@ class Watched(Study):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[AnyRun] = []
+
+    @cached_property
+    def m5(self):
+        return small_m5()
 
     def record(self, run: Run | ConfiguredRun):
         self.asked.append(run)
@@ -202,7 +214,7 @@ def test_validation_repeats_no_number(study: Watched) -> None:
         "cent-queries",
         "cent-hybrids",
         "dram-loaded-latency",
-        *(name for name in ASKED if name.startswith(("attacc-", "gpu-", "papi-"))),
+        *(name for name in ASKED if name.startswith(("attacc-", "gpu-", "m5-", "papi-"))),
     } | {"cent-cost"}
     assert all(point.verdict == PASS for point in points)
 
