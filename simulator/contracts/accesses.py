@@ -23,7 +23,7 @@ class PolicyRun:
     are the pages that the policy held for hot, in the order in which it first did; `request_ps` int64[m] the time of
     each request where the stream has requests. `ddr_read_frac` is the share of reads that DDR served, sampled at
     `sample_ps`, after `sample_record` records. `bound_ps` is a time that no plan of moves can beat, for the oracle
-    alone.
+    alone. `region_reads` are the line reads that DDR and CXL memory served of each kind of region, where it has any.
     """
 
     policy: str
@@ -45,6 +45,7 @@ class PolicyRun:
     bound_ps: int | None = None
     notes: tuple[str, ...] = ()
     counts: dict[str, int | float] = field(default_factory=dict)
+    region_reads: dict[str, tuple[int, int]] = field(default_factory=dict)
     sample_record: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from simulator.contracts.accesses import NO_MIGRATION, ORACLE, AccessRun, PolicyRun
 from simulator.contracts.results import Distribution, RunRecord, Scalar, Series, Table
 from simulator.experiments.access_settings import AccessSettings
-from simulator.workload.accesses import AccessStream
+from simulator.workload.accesses import LINE_BYTES, PAGE_BYTES, AccessStream
 
 PS_PER_S = 1e12
 PS_PER_MS = 1e9
 _PARTS = ("compute", "DDR", "CXL", "bandwidth", "hint faults", "migration", "identification")
+_DUST = 1e-9  # of a run's time: what is left over by rounding
 _COLUMNS = {"hint faults": "faults_s", "identification": "identify_s"}  # shorter, for a table of 80 columns
 _PERCENTILES = (("p50", 50.0), ("p90", 90.0), ("p99", 99.0))
 
@@ -43,6 +44,8 @@ def access_record(settings: AccessSettings, stream: AccessStream, found: AccessR
         in_table += [metric for metric in own if not metric.startswith("request")]
         metrics.update(own)
     breakdown = dict(_breakdowns(runs))
+    tables = {"policies": _table(found.runs, gains, hot), "time_by_policy": _times(found.runs)}
+    tables.update(_regions(stream, found.runs))
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=settings.workload_name,
@@ -63,8 +66,8 @@ def access_record(settings: AccessSettings, stream: AccessStream, found: AccessR
                 if len(run.sample_record)
             }
         },
-        tables={"policies": _table(found.runs, gains, hot), "time_by_policy": _times(found.runs)},
-        shown_tables=("policies", "time_by_policy"),
+        tables=tables,
+        shown_tables=tuple(tables),
         stacked_tables=("time_by_policy",),
         in_tables=frozenset([*in_table, *breakdown]),
     )
@@ -169,11 +172,31 @@ def _table(runs: Sequence[PolicyRun], gains: Gains, hot: Mapping[str, float | No
     return _known_columns(columns)
 
 
+def _regions(stream: AccessStream, runs: Sequence[PolicyRun]) -> dict[str, Table]:
+    """Where a stream has regions, such as weights and KV cache: size and reads of each kind, and DDR's share of these
+    reads by policy."""
+    if not stream.regions or not runs:
+        return {}
+    kinds = list(runs[0].region_reads)
+    sizes = dict.fromkeys(kinds, 0)
+    for region in stream.regions:
+        sizes[region.name.split(".")[0]] += (region.end - region.first) * PAGE_BYTES
+    read = {kind: sum(runs[0].region_reads[kind]) * LINE_BYTES for kind in kinds}
+    shares: list[tuple[Scalar | None, ...]] = [
+        (run.policy, *(run.region_reads[kind][0] / max(1, sum(run.region_reads[kind])) for kind in kinds))
+        for run in runs
+    ]
+    return {
+        "regions": Table(("region", "size_mib", "read_gb"), [(k, sizes[k] / 2**20, read[k] / 1e9) for k in kinds]),
+        "DDR_share_of_reads_by_region": Table(("policy", *(f"{kind}_frac" for kind in kinds)), shares),
+    }
+
+
 def _times(runs: Sequence[PolicyRun]) -> Table:
     """What each policy's time went into: a row each, a column for each part that took any."""
     columns: dict[str, Sequence[Scalar | None]] = {"policy": [run.policy for run in runs]}
     for part in _PARTS:
-        if any(run.spent_ps[part] for run in runs):
+        if any(run.spent_ps[part] > _DUST * run.time_ps for run in runs):
             columns[_COLUMNS.get(part, f"{part}_s")] = [run.spent_ps[part] / PS_PER_S for run in runs]
     return _known_columns(columns)
 
@@ -186,19 +209,26 @@ def _known_columns(columns: Mapping[str, Sequence[Scalar | None]]) -> Table:
 def _headlines(stream: AccessStream, found: AccessRun, gains: Gains) -> Iterator[str]:
     share = found.n_ddr_pages / stream.n_pages
     yield (
-        f"{stream.n_records:,} accesses to {stream.footprint_bytes / 2**20:,.1f} MiB, "
+        f"{stream.n_records:,} accesses to {_size(stream.footprint_bytes)}, "
         f"of which DDR holds {share:.1%}; all starts in CXL memory"
     )
     if others := contenders(found.runs):
         best = min(others, key=lambda run: run.time_ps)
-        share_words = gains.oracle_share(best.policy)
+        share_words, speedup = gains.oracle_share(best.policy), gains.speedup(best.policy) or 0.0
         oracle = f", {share_words:.0%} of what the oracle gains" if share_words is not None else ""
         name = best.policy if len(others) == 1 else f"best policy: {best.policy}"
-        yield f"{name}, {gains.speedup(best.policy):.3f} times as fast as no migration{oracle}"
+        if speedup > 1 or len(others) == 1:
+            yield f"{name}, {speedup:.3f} times as fast as no migration{oracle}"
+        else:
+            yield f"no policy gains anything over no migration; the best, {best.policy}, has {speedup:.3f} of its speed"
     for run in found.runs:
         if run.bound_ps and gains.speedup(run.policy) is not None:
             most = gains.fastest(run.bound_ps)
             yield f"with perfect foresight {gains.speedup(run.policy):.3f} times; no moves give more than {most:.3f}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes // 2**10} KiB"
 
 
 def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> Iterator[str]:
@@ -210,6 +240,16 @@ def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> 
         )
     if workload.records_per_request is not None:
         yield f"a request is taken to be {workload.records_per_request:,} accesses (workload.records_per_request)"
+    config = settings.system_config
+    if not getattr(config, "migrate", True):
+        yield "policies identify, and nothing moves (system.migrate: false)"
+    if getattr(config, "periods", "published") == "scaled":
+        factor = stream.footprint_bytes / getattr(config, "made_for_bytes", stream.footprint_bytes)
+        yield f"policies' times and sizes are {factor:.2g} of what they are on a real machine (system.periods: scaled)"
+    if not found.n_ddr_pages:
+        yield "DDR holds not one page of so small a footprint: nothing can move"
+    if stream.lines_per_record > 1 and len(stream.regions):
+        yield "a request is a decode step"
     for run in found.runs:
         yield from (f"{run.policy}: {note}" for note in run.notes)
     if any(run.n_refused for run in found.runs):

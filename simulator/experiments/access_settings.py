@@ -16,7 +16,7 @@ from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.settings import BoundSystem, RunConfig, bound_system
 from simulator.workload.access_config import AccessWorkload
 from simulator.workload.access_reading import read_accesses
-from simulator.workload.accesses import AccessStream
+from simulator.workload.accesses import AccessStream, Clock
 from simulator.workload.catalog import data_directory
 from simulator.workload.llm_accesses.stream import llm_stream
 
@@ -43,13 +43,18 @@ class AccessSettings:
     def workload_name(self) -> str:
         """The trace, or the model and its attention, in a word."""
         llm = self.workload.llm
-        return Path(str(self.workload.trace)).stem if llm is None else f"{llm.model}-{llm.attention}"
+        if llm is None:
+            return Path(str(self.workload.trace)).stem
+        parts = [llm.attention if part == "kv" else part for part in llm.parts or (llm.attention,)]
+        return "-".join([llm.model, *parts])
 
     def stream(self) -> tuple[AccessStream, Mapping[str, str]]:
         """The stream that the workload asks for, repeated, and the checksum of its file by path."""
         workload = self.workload
         if workload.llm is not None:
             stream, checksums = llm_stream(workload.llm, self.seed), {}
+            if stream.clock is None:  # no compute time, and not that of so many instructions an access
+                stream = replace(stream, clock=Clock(np.zeros(2, np.int64), max(1, stream.n_records), "ps"))
         else:
             path = found_trace(str(workload.trace), self.tree)
             stream = read_accesses(path, workload.format)

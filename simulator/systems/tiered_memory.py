@@ -45,6 +45,7 @@ from simulator.memory.tiers.platform import MigrationCosts, Platform
 from simulator.memory.tiers.policies.no_migration import NoMigration
 from simulator.memory.tiers.policies.oracle import Oracle
 from simulator.memory.tiers.policy import Policy
+from simulator.memory.tiers.region_reads import RegionReads
 from simulator.memory.trackers.tracker import Tracker
 from simulator.workload.accesses import CHUNK_RECORDS, LINES_PER_PAGE, PAGE_BYTES, AccessStream
 
@@ -274,6 +275,7 @@ class TieredMemory:
             tracker_pages=Tracker(config.page_tracker, "page") if getattr(policy, "uses_pages", False) else None,
             tracker_words=Tracker(config.word_tracker, "word") if getattr(policy, "uses_words", False) else None,
             request_starts=starts if starts is not None else np.zeros(0, np.int64),
+            region_reads=_region_reads(stream) if stream.regions else None,
         )
 
     def quanta(self, stream: AccessStream) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], NDArray[np.float64]]]:
@@ -321,6 +323,16 @@ def page_reads(stream: AccessStream) -> NDArray[np.int64]:
     return counts * stream.lines_per_record
 
 
+def _region_reads(stream: AccessStream) -> RegionReads:
+    """What counts reads by kind of region, which is the first word of a region's name."""
+    names = [region.name.split(".")[0] for region in stream.regions]
+    kinds = list(dict.fromkeys(names))
+    kind_of_page = np.zeros(stream.n_pages, np.uint8)
+    for region, name in zip(stream.regions, names, strict=True):
+        kind_of_page[region.first : region.end] = kinds.index(name)
+    return RegionReads(kinds, kind_of_page, stream.lines_per_record)
+
+
 def _bound_policy(tree: ConfigTree) -> tuple[Any, Any]:
     """A policy's class and its configuration."""
     kind = tree.get("kind", None)
@@ -357,6 +369,7 @@ def _outcome(name: str, kind: str, machine: TieredMachine) -> PolicyRun:
         n_refused=machine.n_refused,
         picked=picked[np.argsort(machine.pick_order[picked])],
         request_ps=np.diff(np.append(begun, machine.now_ps)) if len(begun) else begun,
+        region_reads=machine.region_reads.served() if machine.region_reads is not None else {},
         sample_record=np.asarray(machine.sample_records[1:], np.int64),
         sample_ps=np.asarray(machine.sample_ps[1:], np.int64),
         ddr_read_frac=np.asarray(machine.sample_ddr_frac[1:]),

@@ -23,6 +23,7 @@ from simulator.memory.tiers.kernel_output import KernelOutput
 from simulator.memory.tiers.pages import LINES_PER_PAGE, PAGE_BYTES, first_appearances
 from simulator.memory.tiers.platform import Platform
 from simulator.memory.tiers.policy import NEVER_PS, HotReports, Policy, TierCounters
+from simulator.memory.tiers.region_reads import RegionReads
 
 WORD_QUERIES_PER_PAGE_QUERY = 64
 N_SAMPLES = 240
@@ -60,7 +61,7 @@ class TieredMachine:
     """One run: `feed` it the stream in order, a chunk at a time, then read what came of it.
 
     `tracker_pages` and `tracker_words` sit in the CXL controller, where the machine has them. With `moves` false pages
-    stay where they are: the policy only identifies. It implements `MachineView`.
+    stay where they are: the policy only identifies. `region_reads` counts reads by region. It implements `MachineView`.
     """
 
     def __init__(
@@ -76,10 +77,10 @@ class TieredMachine:
         tracker_pages: HotTracker | None = None,
         tracker_words: HotTracker | None = None,
         request_starts: NDArray[np.int64] = _NO_TIMES,
+        region_reads: RegionReads | None = None,
     ) -> None:
         self.platform = platform
-        self.n_pages = n_pages
-        self.n_ddr_pages = min(platform.n_ddr_pages, n_pages)
+        self.n_pages, self.n_ddr_pages = n_pages, min(platform.n_ddr_pages, n_pages)
         self.now_ps = 0
         self.last_touch_ps = np.full(n_pages, -1, np.int64)
         self.pick_order = np.full(n_pages, -1, np.int64)
@@ -87,8 +88,7 @@ class TieredMachine:
         self.spent = Spent()
         self.request_begin_ps = np.zeros(len(request_starts), np.int64)
         self.sample_records, self.sample_ps, self.sample_ddr_frac = [0], [0], [0.0]
-        self._policy = policy
-        self._moves = moves
+        self._policy, self._moves = policy, moves
         self._moves_in_fault = bool(getattr(policy, "moves_in_fault", False))
         self._lines_per_record = lines_per_record
         self._trackers = tuple(tracker for tracker in (tracker_pages, tracker_words) if tracker is not None)
@@ -97,10 +97,9 @@ class TieredMachine:
         self._tier = np.zeros(n_pages, np.uint8)
         self._protected_ps = np.full(n_pages, kernel.NOT_PROTECTED, np.int64)
         self._passed_ps = np.full(n_pages, -1, np.int64)
-        self._hand = self._n_on_ddr = self._charged_ps = 0
-        self._engine_free_ps = 0
+        self._hand = self._n_on_ddr = self._charged_ps = self._engine_free_ps = 0
         self._moved_bytes = np.zeros(2)
-        self._request_starts = request_starts
+        self._request_starts, self.region_reads = request_starts, region_reads
         self._counts = np.zeros(3, np.int64)
         self._totals = np.zeros(kernel.N_TOTALS, np.int64)
         self._spent = np.zeros(kernel.N_KEPT)
@@ -143,7 +142,10 @@ class TieredMachine:
         while begin < len(line):
             end = self._next_stop(first, begin, len(line))
             end = min(len(line), -(-end // quantum) * quantum)
-            begin = self._advance(first, line[:end], is_write[:end], begin, compute_ps)
+            reached = self._advance(first, line[:end], is_write[:end], begin, compute_ps)
+            if self.region_reads is not None:
+                self.region_reads.count(line[begin:reached], is_write[begin:reached], self._tier)
+            begin = reached
             self._show_trackers()
             self._keep_faults()
             self._call_policy(first + begin)
