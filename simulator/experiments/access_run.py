@@ -216,10 +216,9 @@ def _headlines(stream: AccessStream, found: AccessRun, gains: Gains) -> Iterator
         best = min(others, key=lambda run: run.time_ps)
         share_words, speedup = gains.oracle_share(best.policy), gains.speedup(best.policy) or 0.0
         oracle = f", {share_words:.0%} of what the oracle gains" if share_words is not None else ""
-        if len(others) == 1:
-            yield f"{best.policy}: {speedup:.3f} times as fast as no migration{oracle}"
-        elif speedup > 1:
-            yield f"best policy: {best.policy}, {speedup:.3f} times as fast as no migration{oracle}"
+        name = best.policy if len(others) == 1 else f"best policy: {best.policy}"
+        if speedup > 1 or len(others) == 1:
+            yield f"{name}, {speedup:.3f} times as fast as no migration{oracle}"
         else:
             yield f"no policy gains anything over no migration; the best, {best.policy}, has {speedup:.3f} of its speed"
     for run in found.runs:

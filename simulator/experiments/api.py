@@ -66,6 +66,11 @@ class Run:
         return _frame(self.record.requests)
 
     @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Tables that only some runs have, by name: the policies of a run of memory accesses, say."""
+        return {name: _frame(table) for name, table in self.record.tables.items()}
+
+    @property
     def spans(self) -> pd.DataFrame:
         """Spans of the schedule: operator, resource, start, end."""
         return _frame(self.record.spans)
