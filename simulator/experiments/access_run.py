@@ -245,7 +245,7 @@ def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> 
         yield "policies identify, and nothing moves (system.migrate: false)"
     if getattr(config, "periods", "published") == "scaled":
         factor = stream.footprint_bytes / getattr(config, "made_for_bytes", stream.footprint_bytes)
-        yield f"policies' times and sizes are {factor:.2g} of what they are on a real machine (system.periods: scaled)"
+        yield f"policies' times and sizes are {factor:.2g} of what they are on a real machine (system.periods)"
     if not found.n_ddr_pages:
         yield "DDR holds not one page of so small a footprint: nothing can move"
     if stream.lines_per_record > 1 and len(stream.regions):

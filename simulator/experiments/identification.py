@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.memory.tiers.machine import Platform, TieredMachine
+from simulator.memory.tiers.machine import TieredMachine
 from simulator.memory.tiers.pages import first_appearances
+from simulator.memory.tiers.platform import Platform
 from simulator.memory.tiers.policy import Policy
 from simulator.memory.trackers.tracker import Tracker
 from simulator.systems.tiered_memory import TieredMemory, page_reads

@@ -184,7 +184,7 @@ def _shares(group: Group, study: M5Study, case: TierCase) -> Iterator[Claim]:
             run = study.run(trace, case)
             base, own, oracle = (_one(run, name).time_ps for name in ("no_migration", policy, "oracle"))
             saved, best = saved + base - own, best + base - oracle
-            share = Gains.of(run.runs).oracle_share(policy)
+            share = Gains(run).oracle_share(policy)
             shares += [] if share is None else [share]
         words = f"{len(shares)} traces alone: {min(shares):.0%} to {max(shares):.0%}"
         yield Claim(
