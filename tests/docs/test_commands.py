@@ -27,6 +27,8 @@ PAGES = (
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",
     "docs/tiers.md",
+    "docs/m5.md",
+    "docs/llm_accesses.md",
     "traces/README.md",
     "workloads/README.md",
 )
