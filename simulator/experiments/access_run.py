@@ -55,7 +55,9 @@ def access_record(settings: AccessSettings, stream: AccessStream, found: AccessR
         notes=(*found.notes, *_notes(settings, stream, found)),
         key_metrics=_key_metrics(metrics, found.runs),
         distributions={
-            _named("request_ms", name, runs): Distribution.of(run.request_ps, scale=1 / PS_PER_MS)
+            (f"request_{name}_ms" if len(runs) > 1 else "request_ms"): Distribution.of(
+                run.request_ps, scale=1 / PS_PER_MS
+            )
             for name, run in runs.items()
             if len(run.request_ps)
         },
@@ -254,7 +256,3 @@ def _notes(settings: AccessSettings, stream: AccessStream, found: AccessRun) -> 
         yield from (f"{run.policy}: {note}" for note in run.notes)
     if any(run.n_refused for run in found.runs):
         yield "refused: promotions asked for that found no room in the migration thread's queue or in DDR"
-
-
-def _named(metric: str, policy: str, runs: Mapping[str, PolicyRun]) -> str:
-    return f"{metric}_{policy}" if len(runs) > 1 else metric
