@@ -76,8 +76,22 @@ class _Logged:
         return self._policy.act(self.log)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowReads:
+    """Reads of each page in whole windows of `window_reads`, int64[windows, pages], and in all, int64[pages]."""
+
+    window_reads: int
+    in_window: Pages
+    in_all: Pages
+
+    @classmethod
+    def of(cls, stream: AccessStream, window_reads: int) -> WindowReads:
+        """The counts of a stream."""
+        return cls(window_reads, window_counts(stream, window_reads), page_reads(stream))
+
+
 def identify(
-    system: TieredMemory, stream: AccessStream, policy: Policy, seed: int, window_reads: int, picks_frac: float
+    system: TieredMemory, stream: AccessStream, policy: Policy, seed: int, counts: WindowReads, picks_frac: float
 ) -> Identified:
     """Run a policy that moves nothing, and judge its picks. Ratios are NaN where it picked nothing."""
     logged = _Logged(policy)
@@ -103,7 +117,7 @@ def identify(
     machine.finish()
     assert logged.log is not None
     n_picks = max(1, int(stream.n_pages * picks_frac))
-    return judged(logged.log.picks, window_counts(stream, window_reads), page_reads(stream), window_reads, n_picks)
+    return judged(logged.log.picks, counts.in_window, counts.in_all, counts.window_reads, n_picks)
 
 
 def window_counts(stream: AccessStream, window_reads: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from simulator.core.config import load_config
 from simulator.core.registry import load_kind
 from simulator.experiments.access_settings import bound_access_settings, with_trace
 from simulator.experiments.access_traces import AccessSummary
-from simulator.experiments.identification import Identified, identify
+from simulator.experiments.identification import Identified, WindowReads, identify
 from simulator.experiments.memory_traces import MemoryTraces, memory_traces
 from simulator.memory.trackers.accuracy import Accuracy
 from simulator.memory.trackers.config import TrackerConfig
@@ -28,7 +28,7 @@ from simulator.workload.interleaved_accesses import interleaved
 
 CONFIG = "m5.yaml"
 SEED = 1
-RECORDS = 1_500_000  # of a trace that policies run over: the first ones
+RECORDS = 1_000_000  # of a trace that policies run over: the first ones
 SPARSITY_WINDOW = 262_144
 PICK_WINDOW_READS = 262_144
 PICKS_FRAC = 0.01  # of the footprint: the picks that count in a window
@@ -212,7 +212,8 @@ class M5Study:
             sized = config.scaled(stream.footprint_bytes / system.config.made_for_bytes).model_copy(
                 update=chosen.changed
             )
-            self._kept[key] = identify(system, stream, policy_class(sized), SEED, PICK_WINDOW_READS, picks_frac)
+            counts = self._window_reads(trace)
+            self._kept[key] = identify(system, stream, policy_class(sized), SEED, counts, picks_frac)
         return cast(Identified, self._kept[key])
 
     def _system(self, trace: str, case: TierCase) -> TieredMemory:
@@ -220,6 +221,12 @@ class M5Study:
         tree = load_config(data_directory("hw_configs") / CONFIG, sets)
         tree = with_trace(tree, str(self.traces.files[trace]), "auto")
         return cast(TieredMemory, bound_access_settings(tree, CONFIG).system())
+
+    def _window_reads(self, trace: str) -> WindowReads:
+        key = ("windows", trace)
+        if key not in self._kept:
+            self._kept[key] = WindowReads.of(self.stream(trace), PICK_WINDOW_READS)
+        return cast(WindowReads, self._kept[key])
 
     def _read_lines(self, trace: str) -> NDArray[np.uint32]:
         """Lines of all reads of a trace, uint32[reads]."""
