@@ -16,6 +16,8 @@ from simulator.experiments.calibrate import fit
 from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
 from simulator.experiments.settings import load_run_tree, load_settings
+from simulator.memory.cache_filter import CacheFilter, CacheLevel
+from simulator.memory.lackey_text import LackeyText
 from simulator.memory.trackers.config import Algorithm
 from simulator.workload.catalog import data_directory
 
@@ -56,6 +58,9 @@ def _warm_accesses() -> None:
     run_access_workload(
         bound_access_settings(load_run_tree(config, {"workload.records": 2000, "workload.repeat": 2}), config)
     )
+    caches = CacheFilter(CacheLevel.parse("1KiB/2", where="--l1"), CacheLevel.parse("2KiB/2", where="--llc"))
+    for accesses in LackeyText().feed(b"I  1000,4\n L 1000,8\n"):
+        caches.filter(accesses.line, accesses.is_store)
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         trace.write_text("0x40 R\n")
