@@ -161,6 +161,12 @@ class HotPageTracker:
         at = stream.clock.at(record)
         if stream.clock.unit == "instructions":
             at = at * (1e12 / (float(self.config.core_clock_hz) * self.config.ipc))
+        if len(at) and float(at[-1]) >= float(1 << 63):
+            raise WorkloadError(
+                f"its clock runs for {at[-1] / 1e12:.3g} s, and times in ps reach {(1 << 63) // 10**12} s",
+                where=stream.name,
+                remedy="set arrivals to even, or repeat the trace fewer times",
+            )
         return np.rint(at).astype(np.int64)
 
     def _even_ps(self, number: NDArray[np.int64], n_lines: int) -> NDArray[np.int64]:

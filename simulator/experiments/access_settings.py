@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from pydantic import BaseModel
 
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree, tree_of
-from simulator.core.errors import ConfigError, WorkloadError
+from simulator.core.errors import ConfigError, SimulatorError, WorkloadError
 from simulator.experiments.settings import BoundSystem, RunConfig, bound_system
 from simulator.workload.access_config import AccessWorkload
+from simulator.workload.access_file import AccessFile
 from simulator.workload.access_reading import read_accesses
 from simulator.workload.accesses import AccessStream, Clock
 from simulator.workload.catalog import data_directory
@@ -36,8 +38,9 @@ class AccessSettings:
     system_config: BaseModel
 
     def system(self) -> Any:
-        """The system."""
-        return self.system_class(self.system_config)
+        """The system. Raises ConfigError where its sections do not go together."""
+        with self._placed("system."):
+            return self.system_class(self.system_config)
 
     @property
     def workload_name(self) -> str:
@@ -48,11 +51,17 @@ class AccessSettings:
         parts = [llm.attention if part == "kv" else part for part in llm.parts or (llm.attention,)]
         return "-".join([llm.model, *parts])
 
+    def trace_checksum(self) -> str | None:
+        """SHA-256 of the trace as it is now; None where a language model makes the accesses."""
+        workload = self.workload
+        return None if workload.llm else AccessFile(found_trace(str(workload.trace), self.tree)).checksum()
+
     def stream(self) -> tuple[AccessStream, Mapping[str, str]]:
         """The stream that the workload asks for, repeated, and the checksum of its file by path."""
         workload = self.workload
         if workload.llm is not None:
-            stream, checksums = llm_stream(workload.llm, self.seed), {}
+            with self._placed("workload."):
+                stream, checksums = llm_stream(workload.llm, self.seed), {}
             if stream.clock is None:  # no compute time, and not that of so many instructions an access
                 stream = replace(stream, clock=Clock(np.zeros(2, np.int64), max(1, stream.n_records), "ps"))
         else:
@@ -65,6 +74,20 @@ class AccessSettings:
             starts = np.arange(0, stream.n_records, workload.records_per_request, dtype=np.int64)
             stream = replace(stream, request_starts=starts)
         return stream.repeated(workload.repeat), checksums
+
+    @contextmanager
+    def _placed(self, section: str) -> Iterator[None]:
+        """Say of an error at a key of a section where that was written."""
+        try:
+            yield
+        except SimulatorError as error:
+            if isinstance(error.where, str) and error.where.startswith(section):
+                path = error.where
+                while path not in self.tree:
+                    path = path.rpartition(".")[0]
+                error.message = f"`{error.where}`: {error.message}"
+                error.where = self.tree.position(path)
+            raise
 
 
 def is_access_run(tree: ConfigTree) -> bool:
@@ -119,11 +142,10 @@ def with_trace(tree: ConfigTree, path: str, format_name: str) -> ConfigTree:
     return tree.with_section("workload", section)
 
 
-def refuse_access_run(tree: ConfigTree, name: str) -> None:
-    """Raise ConfigError where a command that is about language models is given a run of accesses."""
-    if is_access_run(tree):
-        raise ConfigError(
-            "a run of memory accesses has no operators to take apart",
-            where=name,
-            remedy="`sim run` prints what each policy's time went into, and report.html shows it",
-        )
+def access_refusal(name: str) -> ConfigError:
+    """The error of a command that is about operators where it is given a run of accesses."""
+    return ConfigError(
+        "a run of memory accesses has no operators to take apart",
+        where=name,
+        remedy="`sim run` prints what each policy's time went into, and `sim compare` puts run directories together",
+    )

@@ -13,12 +13,13 @@ from simulator.core.config import load_part
 from simulator.core.errors import ConfigError
 from simulator.core.registry import list_kinds, load_kind
 from simulator.core.spelling import did_you_mean
-from simulator.workload.access_reading import access_formats
+from simulator.workload.access_reading import access_format_of, access_formats
 from simulator.workload.catalog import data_directory, list_models, load_model
 from simulator.workload.length_sets import list_lengths, load_lengths
 from simulator.workload.traces import formats
 
 _SYSTEMS = "simulator.systems"
+_POLICIES = "simulator.memory.tiers.policies"
 
 
 def list_kind(kind: str) -> Table:
@@ -94,6 +95,21 @@ def trace_formats() -> Table:
     return Table(("format", "of", "holds"), rows)
 
 
+def policies() -> Table:
+    """Every kind of migration policy that `system.policies` of a tiered memory may name."""
+    return Table(("kind", "models"), [(kind, _summary(_POLICIES, kind)) for kind in list_kinds(_POLICIES)])
+
+
+def traces() -> Table:
+    """The traces that come with the simulator, for `--trace` and `workload.trace`."""
+    rows = []
+    for path in sorted(data_directory("traces").iterdir()):
+        if path.suffix in (".npz", ".csv"):
+            of, format_name = ("accesses", access_format_of(path)) if path.suffix == ".npz" else ("requests", "")
+            rows.append((path.stem if path.suffix == ".npz" else path.name, of, format_name or "-"))
+    return Table(("trace", "of", "format"), rows)
+
+
 def scopes() -> Table:
     """What `workload.scope` may be, by system."""
     rows: list[tuple[str, str]] = []
@@ -110,6 +126,8 @@ KINDS: dict[str, Callable[[], Table]] = {
     "workloads": workloads,
     "lengths": lengths,
     "formats": trace_formats,
+    "policies": policies,
+    "traces": traces,
     "scopes": scopes,
 }
 

@@ -12,13 +12,21 @@ from typing import Any
 from simulator.contracts.results import RunRecord
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.compare_workload import (
+    check_same_accesses,
     check_same_work,
     check_sets,
     numbers_of,
     sets_of_workload,
     stored_request,
 )
-from simulator.experiments.explain_subject import StoredRun, Subject, is_replay, open_subject, read_run
+from simulator.experiments.explain_subject import (
+    StoredRun,
+    Subject,
+    is_access_directory,
+    is_replay,
+    open_subject,
+    read_run,
+)
 from simulator.experiments.run import PlannedRun
 from simulator.report.provenance import source_hash
 
@@ -109,6 +117,12 @@ def compare(
     if any(are_replays):
         check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
         return _compare_replays(targets, are_replays)
+    are_accesses = [
+        is_run and is_access_directory(Path(target)) for is_run, target in zip(are_runs, targets, strict=True)
+    ]
+    if any(are_accesses):
+        check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
+        return _compare_accesses(targets, are_accesses)
     check_sets(tuple(sets), workload, any_config=not all(are_runs), first_is_run=are_runs[0])
     first = open_subject(targets[0], () if are_runs[0] else sets, workload=None if are_runs[0] else workload)
     subjects = [first, *(_opened(target, first, sets) for target in targets[1:])]
@@ -142,6 +156,24 @@ def _compare_replays(targets: Sequence[str], are_replays: Sequence[bool]) -> Com
             )
     entries = [
         _from(label, target, "replay", run.summary, run.metrics, run.manifest["source_hash"])
+        for label, target, run in zip(_LABELS, targets, runs, strict=False)
+    ]
+    return Comparison(tuple(entries), tuple(_notes(entries)))
+
+
+def _compare_accesses(targets: Sequence[str], are_accesses: Sequence[bool]) -> Comparison:
+    """Runs of memory accesses side by side, on whatever machines: the same trace, or the same language model's run."""
+    if not all(are_accesses):
+        raise ConfigError(
+            "a run of memory accesses is compared with such runs alone",
+            where=next(target for target, is_one in zip(targets, are_accesses, strict=True) if not is_one),
+            remedy="run the configuration, and name the run's directory",
+        )
+    runs = [read_run(Path(target)) for target in targets]
+    for run in runs[1:]:
+        check_same_accesses(runs[0], run)
+    entries = [
+        _from(label, target, "run", run.summary, run.metrics, run.manifest["source_hash"])
         for label, target, run in zip(_LABELS, targets, runs, strict=False)
     ]
     return Comparison(tuple(entries), tuple(_notes(entries)))

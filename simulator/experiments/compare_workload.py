@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from simulator.core.config import load_part
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.explain_subject import StoredRun, Subject
 from simulator.experiments.llm_trace import TraceRequest
@@ -39,7 +40,23 @@ def workload_facts(subject: Subject) -> dict[str, Any]:
 
 def check_same_work(first: Subject, other: Subject) -> None:
     """Raise WorkloadError, naming what differs, where two runs did not do the same work."""
-    ours, theirs = workload_facts(first), workload_facts(other)
+    _check_same(workload_facts(first), workload_facts(other), first.name, other.name)
+
+
+def check_same_accesses(first: StoredRun, other: StoredRun) -> None:
+    """Raise WorkloadError, naming what differs, where two runs were not of the same memory accesses."""
+    _check_same(_access_facts(first), _access_facts(other), str(first.directory), str(other.directory))
+
+
+def _access_facts(run: StoredRun) -> dict[str, Any]:
+    """What makes up a stream of accesses: the content of its trace, or what the model's run was drawn from."""
+    tree = load_part(run.directory / "config.yaml")
+    workload = {name: value for name, value in tree.get("workload").items() if name not in ("trace", "format")}
+    drawn_by = {} if run.trace_checksums else {"run.seed": run.manifest.get("seed")}
+    return {**workload, **drawn_by, "trace": sorted(run.trace_checksums.values())}
+
+
+def _check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], first: str, other: str) -> None:
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     if not names:
         return
@@ -50,8 +67,8 @@ def check_same_work(first: Subject, other: Subject) -> None:
     more = len(names) - len(shown)
     raise WorkloadError(
         "not the same workload: " + ", ".join(shown) + (f", and {more} more differ" if more else ""),
-        where=other.name,
-        remedy=f"compare runs of one workload, or give a configuration, which is then run on that of {first.name}",
+        where=other,
+        remedy=f"compare runs of one workload, or give a configuration, which is then run on that of {first}",
     )
 
 

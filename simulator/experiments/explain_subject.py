@@ -12,7 +12,7 @@ from typing import Any
 from simulator.core.config import load_part
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.core.resolved import config_hash
-from simulator.experiments.access_settings import refuse_access_run
+from simulator.experiments.access_settings import access_refusal, is_access_run
 from simulator.experiments.settings import Sets, Settings, bound_settings, load_run_tree
 from simulator.report.provenance import source_hash
 
@@ -82,7 +82,8 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
     path = Path(target)
     if not _is_directory(path):
         tree = load_run_tree(target, sets, workload=workload)
-        refuse_access_run(tree, str(target))
+        if is_access_run(tree):
+            raise access_refusal(str(target))
         return Subject(str(target), bound_settings(tree, target), None, changed=False)
     stored = read_run(path)
     if is_replay(path):
@@ -93,19 +94,26 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
         )
     try:
         tree = load_run_tree(path / "config.yaml", sets, workload=workload)
-        refuse_access_run(tree, str(target))
-        settings = bound_settings(tree, path / "config.yaml")
+        if not is_access_run(tree):
+            settings = bound_settings(tree, path / "config.yaml")
+            return Subject(str(target), settings, stored, changed=bool(sets) or workload is not None)
     except SimulatorError as error:
         if stored.source_changed and not sets and workload is None:
             error.remedy = f"the run was written by {stored.version_in_words}: use that version, or run it again"
         raise
-    return Subject(str(target), settings, stored, changed=bool(sets) or workload is not None)
+    raise access_refusal(str(target))
 
 
 def is_replay(directory: Path) -> bool:
     """Whether a run directory is that of `sim replay`: its configuration is a part."""
     config = directory / "config.yaml"
     return config.is_file() and load_part(config).get("kind", None) is not None
+
+
+def is_access_directory(directory: Path) -> bool:
+    """Whether a run directory is one of memory accesses."""
+    config = directory / "config.yaml"
+    return config.is_file() and is_access_run(load_part(config))
 
 
 def read_run(directory: Path) -> StoredRun:

@@ -38,7 +38,10 @@ class PlannedRun:
         options = request and [
             request.format, request.requests, request.qps, request.time_scale, request.jitter,
         ]  # fmt: skip
-        key = json.dumps([config_hash(settings.tree), options, settings.seed])
+        parts = [config_hash(settings.tree), options, settings.seed]
+        if isinstance(settings, AccessSettings):
+            parts.append(settings.trace_checksum())
+        key = json.dumps(parts)
         digest = hashlib.sha256(key.encode()).hexdigest()
         return default_run_path(self.config, _workload_name(settings, request), digest)
 
@@ -138,6 +141,12 @@ def run_command(
         config, workload=workload, trace=trace, format=format, requests=requests, qps=qps, time_scale=time_scale,
         jitter=jitter, sets=sets, seed=seed,
     )  # fmt: skip
+    if timeline and isinstance(planned.settings, AccessSettings):
+        raise ConfigError(
+            "a run of memory accesses has no operators to draw",
+            where="--timeline",
+            remedy="leave it out: report.html shows what each policy's time went into",
+        )
     target = run_target(out, planned.default_directory)
     record, checksums = planned.perform(timeline=timeline)
     return record, write_run(target, record, planned.inputs(command, checksums), provenance(), report=report)

@@ -9,11 +9,15 @@ from typing import get_args
 from simulator.devices.aim_device import Detail
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
+from simulator.experiments.access_run import run_access_workload
+from simulator.experiments.access_settings import bound_access_settings
 from simulator.experiments.access_traces import describe_accesses
 from simulator.experiments.calibrate import fit
 from simulator.experiments.llm_workload import run_llm
 from simulator.experiments.replay import SYNTHETIC, load_device, plan_replay
-from simulator.experiments.settings import load_settings
+from simulator.experiments.settings import load_run_tree, load_settings
+from simulator.memory.cache_filter import CacheFilter, CacheLevel
+from simulator.memory.lackey_text import LackeyText
 from simulator.memory.trackers.config import Algorithm
 from simulator.workload.catalog import data_directory
 
@@ -49,7 +53,14 @@ def _warm_memories() -> None:
 
 
 def _warm_accesses() -> None:
-    """Count a little trace of memory accesses."""
+    """Count a little trace of memory accesses, and run some on two tiers."""
+    config = data_directory("hw_configs") / "m5.yaml"
+    run_access_workload(
+        bound_access_settings(load_run_tree(config, {"workload.records": 2000, "workload.repeat": 2}), config)
+    )
+    caches = CacheFilter(CacheLevel.parse("1KiB/2", where="--l1"), CacheLevel.parse("2KiB/2", where="--llc"))
+    for accesses in LackeyText().feed(b"I  1000,4\n L 1000,8\n"):
+        caches.filter(accesses.line, accesses.is_store)
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         trace.write_text("0x40 R\n")

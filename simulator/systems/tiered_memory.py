@@ -53,9 +53,10 @@ POLICIES = "simulator.memory.tiers.policies"
 _PS_PER_S = 1e12
 _BYTES_PER_PS = 1e-3  # of 1 GB/s
 # The oracle plans and retries so often at least in a run, however short, and counts writes from such a wait on.
-_LEAST_INTERVALS = 1024
+_LEAST_INTERVALS = 256
 _LEAST_RETRIES = 1000
 _SHORT_FRAC = 0.01
+_MOST_PS = 1e30
 
 
 class _Section(BaseModel):
@@ -171,6 +172,8 @@ class TieredMemory:
 
     def _names(self) -> tuple[str, ...]:
         config = self.config
+        if not config.policies:
+            raise ConfigError("there are no policies", where="system.policies", remedy="give one, such as no_migration")
         if config.policy == "all":
             return tuple(config.policies)
         if config.policy not in config.policies:
@@ -232,7 +235,7 @@ class TieredMemory:
         interval = max(1, interval // quantum) * quantum
         compute_ps = np.concatenate([chunk[-1] for chunk in self.quanta(stream)])
         model = TimeModel(compute_ps, platform.ddr, platform.cxl, platform.mlp, quantum)
-        is_short = none.spent_ps["bandwidth"] > _SHORT_FRAC * none.time_ps
+        is_short = none.cxl_writes > 0 and none.spent_ps["bandwidth"] > _SHORT_FRAC * none.time_ps
         found = candidate_plans(
             self._task(stream, platform), platform.migration, model, interval, bandwidth_is_short=is_short
         )
@@ -293,7 +296,10 @@ class TieredMemory:
         if stream.clock is None:
             return record.astype(np.float64) * (processor.instructions_per_record * ps_per_instruction)
         passed = stream.clock.at(record)
-        return passed if stream.clock.unit == "ps" else passed * ps_per_instruction
+        if stream.clock.unit == "ps":
+            return passed
+        # More than a float holds, if anybody asks for it, is more than the machine's clock holds, and is refused there.
+        return np.minimum(passed, _MOST_PS / max(ps_per_instruction, 1.0)) * ps_per_instruction
 
     def _notes(self, stream: AccessStream) -> Iterator[str]:
         config = self.config

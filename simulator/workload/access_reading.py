@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from dataclasses import replace
 from pathlib import Path
@@ -48,8 +49,15 @@ def read_accesses(path: str | Path, format_name: str = "auto") -> AccessStream:
     format that does not exist.
     """
     file = AccessFile(Path(path))
+    with file.open() as opened:
+        before = os.fstat(opened.fileno())
     stream = _reader(file, format_name).read(file)
-    return replace(stream, name=_name(file.path), checksum=file.checksum())
+    checksum = file.checksum()
+    with file.open() as opened:
+        after = os.fstat(opened.fileno())
+    if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+        raise file.error("the trace changed while it was read", "wait until it is written, and start again")
+    return replace(stream, name=_name(file.path), checksum=checksum)
 
 
 def _name(path: Path) -> str:

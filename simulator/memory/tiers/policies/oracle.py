@@ -14,6 +14,8 @@ from simulator.core.quantities import PositivePs
 from simulator.memory.tiers.oracle_plan import Int64s, Plan
 from simulator.memory.tiers.policy import NEVER_PS, MachineView
 
+_N_OFFERED = 256
+
 
 class Oracle:
     """Carries out a plan. `boundaries`, int64[k] records, are where the machine has to call it."""
@@ -60,6 +62,14 @@ class Oracle:
 
     def _promote(self, machine: MachineView, pages: Int64s) -> None:
         """Promote late pages and these, as far as there is room that needs no demotion and the machine takes them."""
-        wanted = np.concatenate((self._late, pages))
-        machine.promote(wanted[: machine.n_free_ddr_pages])
-        self._late = wanted[~machine.on_ddr[wanted]]
+        wanted = np.concatenate((self._late, pages)) if len(pages) else self._late
+        n_free, begin = machine.n_free_ddr_pages, 0
+        stayed = [wanted[:0]]
+        # A few at a time: what the machine refuses it has looked at in vain.
+        while begin < min(n_free, len(wanted)):
+            some = wanted[begin : min(begin + _N_OFFERED, n_free)]
+            begin += len(some)
+            if machine.promote(some) < len(some):
+                stayed.append(some[~machine.on_ddr[some]])
+                break
+        self._late = np.concatenate((*stayed, wanted[begin:])) if len(stayed) > 1 else wanted[begin:]
