@@ -76,7 +76,7 @@ def test_other_accesses_and_configurations_are_not_compared(sim: Sim, config: Pa
         (
             ("--workload", "accesses_kv_topk", "--set", "workload.llm.prompt_tokens=9"),
             3,
-            "accesses_kv_topk.yaml:10:10: ",
+            "accesses_kv_topk.yaml:11:10: ",
         ),
         (("--set", "system.processor.ipc=1e-300"), 3, "time: the run takes longer than"),
     ],

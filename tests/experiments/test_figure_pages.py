@@ -24,7 +24,7 @@ WIDTHS = (400, 1280)
 WITHOUT_PUBLISHED = {"cent-gpus"} | {
     name
     for name in list_figures()
-    if name.startswith(("dram-", "gpu-", "attacc-", "m5-", "papi-")) and name != "papi-7"
+    if name.startswith(("dram-", "gpu-", "attacc-", "m5-", "papi-", "tiers-")) and name != "papi-7"
 }
 MODELS = {"70B": {"workload.model": "llama2-70b", "system.n_devices": 32}}
 HOSTILE = "<b>&\"'{{ x }}"

@@ -85,8 +85,10 @@ def test_ctrl_c_keeps_what_was_recorded(valgrind: str, tmp_path: Path, sim, monk
     blocks = LackeyProcess.blocks
 
     def interrupted(self: LackeyProcess) -> Iterator[bytes]:
+        n_bytes = 0
         for block in blocks(self):
-            if not block:  # it sleeps by now
+            n_bytes += len(block)
+            if not block and n_bytes > 1_000_000:  # it sleeps by now
                 signal.raise_signal(signal.SIGINT)
             yield block
 
