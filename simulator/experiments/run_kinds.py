@@ -7,7 +7,6 @@ from pathlib import Path
 
 from simulator.contracts.results import RunRecord
 from simulator.core.config import ConfigTree
-from simulator.core.errors import ConfigError
 from simulator.experiments.access_run import run_access_workload
 from simulator.experiments.access_settings import AccessSettings, bound_access_settings, is_access_run
 from simulator.experiments.llm_trace import TraceRequest, run_trace
@@ -22,12 +21,6 @@ def simulate(
 ) -> tuple[RunRecord, Mapping[str, str]]:
     """The record of a bound configuration, whatever its workload's kind, and the trace's checksum by path."""
     if isinstance(settings, AccessSettings):
-        if timeline:
-            raise ConfigError(
-                "a run of memory accesses has no timeline",
-                where="--timeline",
-                remedy="leave it out; report.html shows what each policy's time went into",
-            )
         return run_access_workload(settings)
     if request is None:
         return run_llm(settings, timeline=timeline), {}

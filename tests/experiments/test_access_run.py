@@ -58,7 +58,7 @@ def test_what_is_scaled_or_stays_is_said(sim, tmp_path) -> None:
 
 def test_accesses_have_no_timeline(sim) -> None:
     outcome = sim("run", "hw_configs/m5.yaml", "--timeline")
-    assert (outcome.code, "no timeline" in outcome.err) == (2, True)
+    assert (outcome.code, "no operators to draw" in outcome.err) == (2, True)
 
 
 def test_a_configuration_with_no_room_in_ddr_says_so() -> None:
