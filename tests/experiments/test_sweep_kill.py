@@ -83,6 +83,7 @@ def test_kills_leave_no_trace_in_the_tables(small: tuple[Path, dict[str, bytes]]
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 def test_twenty_kills_leave_no_trace_in_the_tables(tmp_path: Path) -> None:
     file = write_sweep_file(tmp_path, LARGE)
