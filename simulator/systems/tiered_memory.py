@@ -304,9 +304,14 @@ class TieredMemory:
     def _notes(self, stream: AccessStream) -> Iterator[str]:
         config = self.config
         yield from stream.notes
+        waited, in_flight = config.migration.blocking_frac, config.processor.lines_in_flight(stream.lines_per_record)
+        yield (
+            f"the program waits for {waited:.0%} of a move by the migration thread and for all of one within a fault, "
+            f"and has {in_flight:g} line reads in flight: what decides most here "
+            "(system.migration.blocking_frac, system.processor)"
+        )
         if stream.lines_per_record > 1:
-            in_flight = config.processor.lines_in_flight(stream.lines_per_record)
-            yield f"an access is {stream.lines_per_record} lines in a row, {in_flight:g} of them in flight at a time"
+            yield f"an access is {stream.lines_per_record} lines in a row"
         if stream.clock is None:
             yield (
                 f"the trace has no clock: {config.processor.instructions_per_record:g} instructions "
