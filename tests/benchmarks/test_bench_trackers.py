@@ -167,3 +167,4 @@ def test_many_accesses_are_streamed(tmp_path: Path, repo_root: Path) -> None:
     print()
     line(f"{n_accesses:,} generated accesses", (usage.ru_utime - before), "CPU-s", "none")
     line("  greatest resident memory of a child", usage.ru_maxrss / 1024, "MiB", "< 1,000")
+    assert usage.ru_maxrss < 1_000_000  # KiB; it does not grow with the accesses

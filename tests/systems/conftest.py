@@ -28,6 +28,25 @@ def run_json(sim: Callable[..., Any], repo_root: Path, tmp_path: Path) -> Callab
 
 
 @pytest.fixture
+def refusal_of(sim: Callable[..., Any], repo_root: Path, tmp_path: Path) -> Callable[..., str]:
+    """`refusal_of("papi", 2, {"system.n_gpus": 7})`: what `sim run` said that ended with an exit code; a YAML's stem or
+    path. It must be an error with a remedy, and no defect."""
+
+    def call(config: str | Path, code: int, sets: dict[str, object]) -> str:
+        path = config if isinstance(config, Path) else repo_root / "hw_configs" / f"{config}.yaml"
+        options = [text for key, value in sets.items() for text in ("--set", f"{key}={value}")]
+        outcome = sim("run", path, *options, "--json", "--no-report", "--out", tmp_path / "run")
+        assert outcome.code == code, outcome.err
+        assert outcome.out == ""
+        assert outcome.err.startswith("error: ")
+        assert "remedy: " in outcome.err
+        assert "defect" not in outcome.err
+        return str(outcome.err)
+
+    return call
+
+
+@pytest.fixture
 def replay_json(sim: Callable[..., Any], repo_root: Path, tmp_path: Path) -> Callable[..., Result]:
     """`replay_json(lines, {"dispatcher_width": 4})`: what `sim replay` of a GDDR6-AiM device printed."""
     runs = iter(range(1_000_000))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,23 +11,14 @@ import simulator
 
 STEP = {"workload.phase": "decode", "workload.batch": 4, "workload.context": 512}
 DEVICE = "system.device."
-Sim = Callable[..., Any]
 
 
 @pytest.fixture
-def refused(sim: Sim, repo_root: Path, tmp_path: Path) -> Callable[..., str]:
+def refused(refusal_of: Callable[..., str]) -> Callable[..., str]:
     """Run a step that must be refused with an exit code, and give what was said."""
 
     def call(code: int, sets: dict[str, object], config: str | Path = "gpu_h200") -> str:
-        path = config if isinstance(config, Path) else repo_root / "hw_configs" / f"{config}.yaml"
-        options = [text for key, value in {**STEP, **sets}.items() for text in ("--set", f"{key}={value}")]
-        outcome = sim("run", path, *options, "--json", "--no-report", "--out", tmp_path / "run")
-        assert outcome.code == code, outcome.err
-        assert outcome.out == ""
-        assert outcome.err.startswith("error: ")
-        assert "remedy: " in outcome.err
-        assert "defect" not in outcome.err
-        return str(outcome.err)
+        return refusal_of(config, code, {**STEP, **sets})
 
     return call
 
