@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree, tree_of
-from simulator.core.errors import ConfigError, SimulatorError, WorkloadError
+from simulator.core.errors import SimulatorError, WorkloadError
 from simulator.experiments.settings import BoundSystem, RunConfig, bound_system
 from simulator.workload.access_config import AccessWorkload
 from simulator.workload.access_file import AccessFile
@@ -90,12 +90,6 @@ class AccessSettings:
             raise
 
 
-def is_access_run(tree: ConfigTree) -> bool:
-    """Whether a configuration runs accesses: its workload says so, or its system runs nothing else."""
-    kind = tree.get("workload.kind", None)
-    return bool(kind == KIND)
-
-
 def bound_access_settings(tree: ConfigTree, config: str | Path, system: BoundSystem | None = None) -> AccessSettings:
     """Bind a configuration of this kind. Raises ConfigError or WorkloadError at the place that is wrong."""
     bound = system or bound_system(tree, config)
@@ -140,12 +134,3 @@ def with_trace(tree: ConfigTree, path: str, format_name: str) -> ConfigTree:
     kept = {key: value for key, value in tree.get("workload").items() if key not in ("trace", "llm", "format")}
     section = tree_of({**kept, "trace": path, "format": format_name}, where="--trace")
     return tree.with_section("workload", section)
-
-
-def access_refusal(name: str) -> ConfigError:
-    """The error of a command that is about operators where it is given a run of accesses."""
-    return ConfigError(
-        "a run of memory accesses has no operators to take apart",
-        where=name,
-        remedy="`sim run` prints what each policy's time went into, and `sim compare` puts run directories together",
-    )

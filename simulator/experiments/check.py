@@ -12,10 +12,12 @@ from simulator.core.config import ConfigTree, load_config, load_part
 from simulator.core.parameters import Parameter, count_kinds, parameters
 from simulator.core.paths import Path, format_path
 from simulator.core.registry import list_kinds, load_kind
-from simulator.experiments.access_settings import AccessSettings, bound_access_settings, is_access_run
+from simulator.experiments.access_settings import AccessSettings
+from simulator.experiments.accuracy_settings import AccuracySettings
 from simulator.experiments.llm_lengths import drawn, drawn_rules
 from simulator.experiments.llm_records import checked_room
 from simulator.experiments.replay import load_device
+from simulator.experiments.run_kinds import AccessesRun, AccuracyRun, bound_run
 from simulator.experiments.settings import Settings, load_settings
 
 UNSOURCED = ("assumed", "fitted")
@@ -32,9 +34,11 @@ def check(config: str | FilePath) -> RunRecord:
     tree = load_part(config)
     if any(section in tree for section in _SECTIONS):
         whole = load_config(config)
-        if is_access_run(whole):
-            accesses = bound_access_settings(whole, config)
-            return _record(whole, accesses.workload_name, *_tiers(accesses))
+        bound = bound_run(whole, config)
+        if isinstance(bound, AccessesRun):
+            return _record(whole, bound.workload_name, *_tiers(bound.settings))
+        if isinstance(bound, AccuracyRun):
+            return _record(whole, bound.workload_name, _texts(bound.settings), ())
         settings = load_settings(config)
         breakdown, notes = _fit(settings)
         return _record(whole, settings.model.name, breakdown, notes)
@@ -57,6 +61,20 @@ def _tiers(settings: AccessSettings) -> tuple[dict[str, dict[str, Scalar]], tupl
             "pages that DDR holds": system.n_ddr_pages(stream),
         }
     }, stream.notes
+
+
+def _texts(settings: AccuracySettings) -> dict[str, dict[str, Scalar]]:
+    """The checkpoint, whose tensors are all looked at, and the windows of text."""
+    subject, shape = settings.subject(), settings.checkpoint.shape
+    settings.checkpoint.check()
+    return {
+        "model and text": {
+            "parameters": shape.n_params,
+            "windows to score": len(subject.windows),
+            "windows for a search": len(subject.calibration),
+            "tokens of each": settings.window_tokens,
+        }
+    }
 
 
 def _fit(settings: Settings) -> tuple[dict[str, dict[str, Scalar]], tuple[str, ...]]:

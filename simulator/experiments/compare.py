@@ -12,7 +12,7 @@ from typing import Any
 from simulator.contracts.results import RunRecord
 from simulator.core.errors import ConfigError, WorkloadError
 from simulator.experiments.compare_workload import (
-    check_same_accesses,
+    check_same_run,
     check_same_work,
     check_sets,
     numbers_of,
@@ -22,18 +22,20 @@ from simulator.experiments.compare_workload import (
 from simulator.experiments.explain_subject import (
     StoredRun,
     Subject,
-    is_access_directory,
     is_replay,
+    is_run_of,
     open_subject,
     read_run,
 )
 from simulator.experiments.run import PlannedRun
+from simulator.experiments.run_kinds import LlmRun
 from simulator.report.provenance import source_hash
 
 _OPERATORS = re.compile(r"(?:.*_)?time_by_operator_(?P<unit>[a-z]+)")
 _ENERGY = re.compile(r"(?:.*_)?energy_by_(?P<axis>component|part)_(?P<unit>[a-z]+)")
 # What a step takes, in the order in which a run states it, with the unit that the operators' times come in.
 _LATENCIES = {"token_latency_ms": 1.0, "step_time_ms": 1.0, "time_us": 1e-3}
+_STORED_KINDS = {"accesses": "memory accesses", "accuracy": "a model's accuracy"}
 _LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -117,12 +119,13 @@ def compare(
     if any(are_replays):
         check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
         return _compare_replays(targets, are_replays)
-    are_accesses = [
-        is_run and is_access_directory(Path(target)) for is_run, target in zip(are_runs, targets, strict=True)
-    ]
-    if any(are_accesses):
-        check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
-        return _compare_accesses(targets, are_accesses)
+    for kind in _STORED_KINDS:
+        are_of_kind = [
+            is_run and is_run_of(Path(target), kind) for is_run, target in zip(are_runs, targets, strict=True)
+        ]
+        if any(are_of_kind):
+            check_sets(tuple(sets), workload, any_config=False, first_is_run=True)
+            return _compare_stored(targets, kind, are_of_kind)
     check_sets(tuple(sets), workload, any_config=not all(are_runs), first_is_run=are_runs[0])
     first = open_subject(targets[0], () if are_runs[0] else sets, workload=None if are_runs[0] else workload)
     subjects = [first, *(_opened(target, first, sets) for target in targets[1:])]
@@ -161,17 +164,18 @@ def _compare_replays(targets: Sequence[str], are_replays: Sequence[bool]) -> Com
     return Comparison(tuple(entries), tuple(_notes(entries)))
 
 
-def _compare_accesses(targets: Sequence[str], are_accesses: Sequence[bool]) -> Comparison:
-    """Runs of memory accesses side by side, on whatever machines: the same trace, or the same language model's run."""
-    if not all(are_accesses):
+def _compare_stored(targets: Sequence[str], kind: str, are_of_kind: Sequence[bool]) -> Comparison:
+    """Runs of one kind side by side, on whatever machines: of the same memory accesses, or of the same text."""
+    if not all(are_of_kind):
+        what = _STORED_KINDS[kind]
         raise ConfigError(
-            "a run of memory accesses is compared with such runs alone",
-            where=next(target for target, is_one in zip(targets, are_accesses, strict=True) if not is_one),
+            f"a run of {what} is compared with such runs alone",
+            where=next(target for target, is_one in zip(targets, are_of_kind, strict=True) if not is_one),
             remedy="run the configuration, and name the run's directory",
         )
     runs = [read_run(Path(target)) for target in targets]
     for run in runs[1:]:
-        check_same_accesses(runs[0], run)
+        check_same_run(kind, runs[0], run)
     entries = [
         _from(label, target, "run", run.summary, run.metrics, run.manifest["source_hash"])
         for label, target, run in zip(_LABELS, targets, runs, strict=False)
@@ -206,7 +210,7 @@ def _entry(label: str, subject: Subject, first: Subject) -> Entry:
         content: Mapping[str, Any] = stored.summary
         return _from(label, subject.name, "run", content, stored.metrics, stored.manifest["source_hash"])
     request = stored_request(_stored(first)) if first.has_trace else None
-    record, _ = PlannedRun(subject.name, subject.settings, request).perform()
+    record, _ = PlannedRun(subject.name, LlmRun(subject.settings, request)).perform()
     return _from(label, subject.name, "simulated now", _summary(record), _known(record.metrics), source_hash())
 
 

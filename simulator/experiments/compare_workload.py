@@ -43,9 +43,11 @@ def check_same_work(first: Subject, other: Subject) -> None:
     _check_same(workload_facts(first), workload_facts(other), first.name, other.name)
 
 
-def check_same_accesses(first: StoredRun, other: StoredRun) -> None:
-    """Raise WorkloadError, naming what differs, where two runs were not of the same memory accesses."""
-    _check_same(_access_facts(first), _access_facts(other), str(first.directory), str(other.directory))
+def check_same_run(kind: str, first: StoredRun, other: StoredRun) -> None:
+    """Raise WorkloadError, naming what differs, where two runs of a kind were not of the same memory accesses, or not
+    of the same text."""
+    facts = _text_facts if kind == "accuracy" else _access_facts
+    _check_same(facts(first), facts(other), str(first.directory), str(other.directory))
 
 
 def _access_facts(run: StoredRun) -> dict[str, Any]:
@@ -54,6 +56,14 @@ def _access_facts(run: StoredRun) -> dict[str, Any]:
     workload = {name: value for name, value in tree.get("workload").items() if name not in ("trace", "format")}
     drawn_by = {} if run.trace_checksums else {"run.seed": run.manifest.get("seed")}
     return {**workload, **drawn_by, "trace": sorted(run.trace_checksums.values())}
+
+
+def _text_facts(run: StoredRun) -> dict[str, Any]:
+    """What makes up a text: the file's content, and where its windows are. Models and formats may differ."""
+    workload = load_part(run.directory / "config.yaml").get("workload")
+    windows = {name: workload.get(name) for name in ("first_window", "n_windows", "window_tokens")}
+    tokens = [checksum for path, checksum in run.trace_checksums.items() if path.endswith(".npy")]
+    return {"tokens": tokens, **windows}
 
 
 def _check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any], first: str, other: str) -> None:

@@ -12,11 +12,15 @@ from typing import Any
 from simulator.core.config import load_part
 from simulator.core.errors import ConfigError, SimulatorError
 from simulator.core.resolved import config_hash
-from simulator.experiments.access_settings import access_refusal, is_access_run
+from simulator.experiments.run_kinds import workload_kind
 from simulator.experiments.settings import Sets, Settings, bound_settings, load_run_tree
 from simulator.report.provenance import source_hash
 
 _LARGEST_FILE_BYTES = 256 << 20
+_WITHOUT_OPERATORS = {
+    "accesses": ("memory accesses", "what each policy's time went into"),
+    "accuracy": ("a model's accuracy", "what the formats do to the loss"),
+}
 _RUN_FILES = ("manifest.json", "config.yaml", "summary.json")
 _RELATIVE_TOLERANCE = 1e-9  # another processor's mathematical library may differ in the last digits
 
@@ -82,8 +86,8 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
     path = Path(target)
     if not _is_directory(path):
         tree = load_run_tree(target, sets, workload=workload)
-        if is_access_run(tree):
-            raise access_refusal(str(target))
+        if workload_kind(tree) != "llm":
+            raise no_operators(str(target), workload_kind(tree))
         return Subject(str(target), bound_settings(tree, target), None, changed=False)
     stored = read_run(path)
     if is_replay(path):
@@ -94,14 +98,14 @@ def open_subject(target: str | Path, sets: Sets = (), *, workload: str | None = 
         )
     try:
         tree = load_run_tree(path / "config.yaml", sets, workload=workload)
-        if not is_access_run(tree):
+        if workload_kind(tree) == "llm":
             settings = bound_settings(tree, path / "config.yaml")
             return Subject(str(target), settings, stored, changed=bool(sets) or workload is not None)
     except SimulatorError as error:
         if stored.source_changed and not sets and workload is None:
             error.remedy = f"the run was written by {stored.version_in_words}: use that version, or run it again"
         raise
-    raise access_refusal(str(target))
+    raise no_operators(str(target), workload_kind(tree))
 
 
 def is_replay(directory: Path) -> bool:
@@ -110,10 +114,20 @@ def is_replay(directory: Path) -> bool:
     return config.is_file() and load_part(config).get("kind", None) is not None
 
 
-def is_access_directory(directory: Path) -> bool:
-    """Whether a run directory is one of memory accesses."""
+def is_run_of(directory: Path, kind: str) -> bool:
+    """Whether a run directory is one of a kind of workload."""
     config = directory / "config.yaml"
-    return config.is_file() and is_access_run(load_part(config))
+    return config.is_file() and workload_kind(load_part(config)) == kind
+
+
+def no_operators(name: str, kind: str) -> ConfigError:
+    """The error of a command that is about operators where it is given a run of another kind."""
+    what, instead = _WITHOUT_OPERATORS.get(kind, (kind, "its results"))
+    return ConfigError(
+        f"a run of {what} has no operators to take apart",
+        where=name,
+        remedy=f"`sim run` prints {instead}, and `sim compare` puts run directories together",
+    )
 
 
 def read_run(directory: Path) -> StoredRun:

@@ -22,6 +22,7 @@ from simulator.workload.config import LlmWorkload
 from simulator.workload.model import ModelShapeError, ModelSpec
 
 Sets = Sequence[str] | Mapping[str, Any]
+_WORKLOAD_KINDS = ("llm", "accuracy")  # those whose keys all have defaults
 _ELEMENTS = ("weight_bits", "act_bits", "kv_bits")
 
 
@@ -191,8 +192,8 @@ def _element_bits(tree: ConfigTree, llm: LlmWorkload) -> dict[str, int]:
 
 def workload_tree(reference: str) -> ConfigTree:
     """A workload by a YAML's path, its stem in `workloads/`, or a kind with that kind's defaults."""
-    if reference == "llm":
-        return tree_of({"kind": "llm"}, where="--workload llm")
+    if reference in _WORKLOAD_KINDS:
+        return tree_of({"kind": reference}, where=f"--workload {reference}")
     folder = data_directory("workloads")
     for path in (Path(reference), folder / f"{reference}.yaml"):
         if path.is_file():
@@ -201,5 +202,5 @@ def workload_tree(reference: str) -> ConfigTree:
     raise WorkloadError(
         f"there is no workload {reference!r}",
         where="--workload",
-        remedy=did_you_mean(reference, [*names, "llm"], noun="the workloads"),
+        remedy=did_you_mean(reference, [*names, *_WORKLOAD_KINDS], noun="the workloads"),
     )

@@ -14,8 +14,7 @@ from simulator.contracts.results import RunRecord
 from simulator.contracts.runner import Outcome, Point
 from simulator.core.config import ConfigTree
 from simulator.core.errors import ModelFault, SimulatorError
-from simulator.experiments.access_settings import is_access_run
-from simulator.experiments.run_kinds import bound_run, simulate
+from simulator.experiments.run_kinds import LlmRun, bound_run, workload_kind
 from simulator.experiments.settings import BoundSystem, Settings, bound_settings, bound_system
 from simulator.experiments.sweeps.points import SweepPlan
 from simulator.report.records import summary_object
@@ -94,9 +93,9 @@ class PointEvaluator:
         plan = self._plan
         tree, config = plan.tree(point.config, point.values), plan.configs[point.config]
         request = plan.request(point.values)
-        if is_access_run(tree):
-            return simulate(bound_run(tree, config), None)[0]
-        return simulate(self._cache.settings(tree, config), request)[0]
+        if workload_kind(tree) != "llm":
+            return bound_run(tree, config, request).perform()[0]
+        return LlmRun(self._cache.settings(tree, config), request).perform()[0]
 
     def _payload(self, record: RunRecord) -> str:
         summary = summary_object(record, None)

@@ -1,0 +1,75 @@
+"""Files of token ids and their windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.core.errors import WorkloadError
+from simulator.workload.tokens import TokenFile
+
+
+def saved(folder: Path, array: object, name: str = "ids.npy") -> Path:
+    path = folder / name
+    np.save(path, np.asarray(array))
+    return path
+
+
+def test_windows_follow_each_other(tmp_path: Path) -> None:
+    tokens = TokenFile.read(saved(tmp_path, np.arange(25, dtype=np.uint16)))
+    assert tokens.windows(1, 2, 8, n_key="n", vocab=25).tolist() == [list(range(8, 16)), list(range(16, 24))]
+
+
+def test_the_projects_own_tokens_have_a_name() -> None:
+    tokens = TokenFile.read("docs_and_source")
+    assert len(tokens.tokens) == 57_107 and tokens.tokens.max() < 8192 and tokens.tokens[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("array", "cause"),
+    [
+        (np.zeros((3, 4), np.int32), "shape (3, 4)"),
+        (np.zeros(4), "float64"),
+        (np.array([1, 2, -3]), "token 2 is -3"),
+        (np.array([], np.int32), "shape (0,)"),
+        (np.array(["a"]), "<U1"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path: Path, array: object, cause: str) -> None:
+    with pytest.raises(WorkloadError) as error:
+        TokenFile.read(saved(tmp_path, array))
+    assert cause in str(error.value) and "numpy.save" in str(error.value)
+
+
+def test_a_torn_file_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.arange(100))
+    path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(WorkloadError, match="no NumPy array"):
+        TokenFile.read(path)
+
+
+def test_objects_are_not_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "ids.npy"
+    np.save(path, np.array([{}], object), allow_pickle=True)
+    with pytest.raises(WorkloadError, match="no NumPy array"):
+        TokenFile.read(path)
+
+
+def test_too_few_tokens_say_how_many_windows_there_are(tmp_path: Path) -> None:
+    tokens = TokenFile.read(saved(tmp_path, np.arange(25)))
+    with pytest.raises(WorkloadError, match="are 3 windows") as error:
+        tokens.windows(2, 2, 8, n_key="workload.n_windows", vocab=25)
+    assert "at most 1" in str(error.value) and error.value.where == "workload.n_windows"
+
+
+def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
+    tokens = TokenFile.read(saved(tmp_path, np.arange(25)))
+    with pytest.raises(WorkloadError, match="token 20 is 20, and the model knows 20"):
+        tokens.windows(0, 3, 8, n_key="n", vocab=20)
+
+
+def test_a_missing_file_names_those_that_are_there() -> None:
+    with pytest.raises(WorkloadError, match="docs_and_source"):
+        TokenFile.read("docs_and_sauce")
