@@ -35,12 +35,11 @@ class AccuracySubject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccuracyResult:
-    """How well a model predicts in a format: metrics by name with unit, the loss of each window, and what a system has
-    found beside them."""
+    """How well a model predicts in a machine's formats (`numerics.accuracy.Accuracy`), and what the machine has found
+    beside that: metrics by name with unit, breakdowns, tables and sentences."""
 
-    format: str
-    metrics: dict[str, int | float]
-    window_loss: NDArray[np.float64]
+    accuracy: Any
+    metrics: dict[str, int | float] = field(default_factory=dict)
     breakdown: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     headlines: Sequence[str] = ()

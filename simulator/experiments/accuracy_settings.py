@@ -16,8 +16,9 @@ from simulator.core.binding import bind
 from simulator.core.config import ConfigTree
 from simulator.core.errors import Position, SimulatorError, WorkloadError
 from simulator.experiments.settings import RunConfig, bound_system
-from simulator.numerics.checkpoint import Checkpoint, find_checkpoint
+from simulator.numerics.checkpoint import CONFIG, Checkpoint, find_checkpoint
 from simulator.numerics.format_names import model_formats
+from simulator.report.provenance import file_checksum
 from simulator.workload.accuracy_config import AccuracyWorkload
 from simulator.workload.tokens import TokenFile
 
@@ -42,7 +43,14 @@ class AccuracySettings:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The model, opened. Raises WorkloadError."""
-        return Checkpoint.open(find_checkpoint(self.workload.checkpoint, where=self.where("checkpoint")))
+        return Checkpoint.open(self._folder())
+
+    def _folder(self) -> Path:
+        try:
+            return find_checkpoint(self.workload.checkpoint)
+        except WorkloadError as error:
+            error.where = self.where("checkpoint")
+            raise
 
     @cached_property
     def tokens(self) -> TokenFile:
@@ -57,9 +65,14 @@ class AccuracySettings:
 
     def checksums(self) -> Mapping[str, str]:
         """SHA-256 of the checkpoint's files and of the tokens, by path."""
-        return {**self.checkpoint.checksums(), str(self.tokens.path): self.tokens.checksum}
+        return {**self._model_checksums, str(self.tokens.path): self.tokens.checksum}
 
-    def evaluated(self) -> Any:
+    @cached_property
+    def _model_checksums(self) -> Mapping[str, str]:
+        files = {Path(tensor.file) for tensor in self.checkpoint.stored.values()}
+        return {str(file): file_checksum(file) for file in sorted(files | {self.checkpoint.path / CONFIG})}
+
+    def system(self) -> Any:
         """The system. Raises ConfigError where its sections do not go together."""
         return self.system_class(self.system_config, self.checkpoint.shape)
 

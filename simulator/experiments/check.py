@@ -66,7 +66,8 @@ def _tiers(settings: AccessSettings) -> tuple[dict[str, dict[str, Scalar]], tupl
 def _texts(settings: AccuracySettings) -> dict[str, dict[str, Scalar]]:
     """The checkpoint, whose tensors are all looked at, and the windows of text."""
     subject, shape = settings.subject(), settings.checkpoint.shape
-    settings.checkpoint.check()
+    for name in settings.checkpoint.stored:
+        settings.checkpoint.tensor(name)
     return {
         "model and text": {
             "parameters": shape.n_params,

@@ -24,7 +24,9 @@ def test_windows_follow_each_other(tmp_path: Path) -> None:
 
 def test_the_projects_own_tokens_have_a_name() -> None:
     tokens = TokenFile.read("docs_and_source")
-    assert len(tokens.tokens) == 57_107 and tokens.tokens.max() < 8192 and tokens.tokens[0] == 0
+    assert len(tokens.tokens) == 57_107
+    assert tokens.tokens.max() < 8192
+    assert tokens.tokens[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,8 @@ def test_the_projects_own_tokens_have_a_name() -> None:
 def test_other_arrays_are_refused(tmp_path: Path, array: object, cause: str) -> None:
     with pytest.raises(WorkloadError) as error:
         TokenFile.read(saved(tmp_path, array))
-    assert cause in str(error.value) and "numpy.save" in str(error.value)
+    assert cause in str(error.value)
+    assert "numpy.save" in str(error.value)
 
 
 def test_a_torn_file_is_refused(tmp_path: Path) -> None:
@@ -61,7 +64,8 @@ def test_too_few_tokens_say_how_many_windows_there_are(tmp_path: Path) -> None:
     tokens = TokenFile.read(saved(tmp_path, np.arange(25)))
     with pytest.raises(WorkloadError, match="are 3 windows") as error:
         tokens.windows(2, 2, 8, n_key="workload.n_windows", vocab=25)
-    assert "at most 1" in str(error.value) and error.value.where == "workload.n_windows"
+    assert "at most 1" in str(error.value)
+    assert error.value.where == "workload.n_windows"
 
 
 def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
