@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from simulator.devices.aim_device import Detail
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
@@ -19,6 +21,7 @@ from simulator.experiments.settings import load_run_tree, load_settings
 from simulator.memory.cache_filter import CacheFilter, CacheLevel
 from simulator.memory.lackey_text import LackeyText
 from simulator.memory.trackers.config import Algorithm
+from simulator.numerics.format_names import format_named
 from simulator.workload.catalog import data_directory
 
 
@@ -38,6 +41,7 @@ def warmup() -> None:
     _warm_accesses()
     _warm_trackers()
     _warm_gpus()
+    _warm_formats()
 
 
 def _warm_memories() -> None:
@@ -82,3 +86,9 @@ def _warm_gpus() -> None:
     tree, gpu = load_device(part)
     predict(gpu, [measured])
     fit(tree, [measured])
+
+
+def _warm_formats() -> None:
+    """Round a little matrix to levels, and to the best of several tables of them."""
+    for name in ("fp4", "bitmod_3b"):
+        format_named(name).rounded(np.ones((1, 2)))
