@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from simulator.core.errors import WorkloadError
 from simulator.numerics.attention import AttentionRule
 from simulator.numerics.checkpoint import Checkpoint
-from simulator.numerics.format_names import SITES, ModelFormats
+from simulator.numerics.format_names import FP16, SITES, ModelFormats
 from simulator.numerics.generation import GreedyText, continued
 from simulator.numerics.model_weights import WeightReport
 from simulator.numerics.transformer import Transformer
+from simulator.numerics.workers import workers
 
 HEAD_ROWS = 256
 """Positions whose word scores are worked on at once: 8 MiB for a vocabulary of 8,192."""
@@ -114,33 +116,22 @@ def evaluate(
     scope = scope or Scope()
     texts = _checked_windows(windows)
     model = Transformer(checkpoint, formats, attention)
-    is_stored = _is_stored(model.formats) and attention is None
-    n_compared = min(scope.reference_windows, len(texts))
-    reference = model if is_stored else None
-    if reference is None and (n_compared or scope.greedy_tokens):
-        shared = model.weights if model.formats.weights is None else None
-        reference = Transformer(checkpoint, weights=shared)
-    losses: list[float] = []
-    compared: list[_Compared] = []
     for text in texts:
-        if len(losses) < n_compared and reference is not None and not is_stored:
-            compared.append(_compared(model, reference, text))
-            losses.append(compared[-1].loss)
-        else:
-            losses.append(window_loss(model, text))
-            if len(losses) <= n_compared:
-                compared.append(_Compared(losses[-1], losses[-1], 0.0, 1.0))
-        if on_window is not None:
-            on_window(len(losses), losses[-1])
+        model.check(text)
+    n_compared = min(scope.reference_windows, len(texts))
+    reference = _reference(model, attention) if n_compared or scope.greedy_tokens else None
+    with workers() as pool:
+        done = _scored(pool, model, reference, texts, n_compared, on_window)
+        greedy = _greedy(pool, model, reference, texts[0], scope)
     return Accuracy(
         model=checkpoint.shape.name,
         format=model.formats.name,
         attention=model.attention.name,
         window_tokens=texts.shape[1],
-        window_losses=tuple(losses),
+        window_losses=tuple(one.loss for one in done),
         weights=model.weights.report,
-        comparison=_comparison(compared, texts.shape[1] - 1),
-        greedy=_greedy(model, reference, texts[0], scope),
+        comparison=_comparison(done[:n_compared], texts.shape[1] - 1),
+        greedy=greedy,
         **_bits(checkpoint, model.formats),
     )
 
@@ -156,6 +147,15 @@ def window_loss(model: Transformer, text: ArrayLike) -> float:
     return _finite(total / (len(ids) - 1), model)
 
 
+def mean_loss(model: Transformer, windows: ArrayLike) -> float:
+    """Mean loss in nats on windows int[n_windows, T], worked on at once."""
+    texts = _checked_windows(windows)
+    for text in texts:
+        model.check(text)
+    with workers() as pool:
+        return math.fsum(pool.map(lambda text: window_loss(model, text), texts)) / len(texts)
+
+
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """Of one window: both losses, mean KL, share of equal predictions."""
@@ -166,27 +166,72 @@ class _Compared:
     agreement_frac: float
 
 
-def _compared(model: Transformer, reference: Transformer, text: NDArray[np.integer]) -> _Compared:
-    """Both models on one window."""
-    hidden, reference_hidden = model.hidden(text), reference.hidden(text)
+def _reference(model: Transformer, attention: AttentionRule | None) -> Transformer:
+    """The fp16 model, with exact attention; the model itself where that is what it is."""
+    is_stored = replace(model.formats, name=FP16) == ModelFormats()
+    if is_stored and attention is None:
+        return model
+    return Transformer(model.checkpoint, weights=model.weights if model.formats.weights is None else None)
+
+
+def _scored(
+    pool: Executor,
+    model: Transformer,
+    reference: Transformer | None,
+    texts: NDArray[np.int64],
+    n_compared: int,
+    on_window: Callable[[int, float], None] | None,
+) -> list[_Compared]:
+    """Every window's loss; of the first `n_compared` the distance to the reference too."""
+    # All passes are queued at once, those of both models on a window beside each other.
+    passes = [
+        (pool.submit(model.hidden, text), pool.submit(reference.hidden, text))
+        for text in texts[:n_compared]
+        if reference is not None and reference is not model
+    ]
+    losses = [pool.submit(window_loss, model, text) for text in texts[len(passes) :]]
+    done: list[_Compared] = []
+    while passes or losses:
+        if passes and reference is not None:
+            ours, theirs = passes.pop(0)
+            done.append(_compared(model, reference, texts[len(done)], ours.result(), theirs.result()))
+        else:
+            loss = losses.pop(0).result()
+            done.append(_Compared(loss, loss, 0.0, 1.0))
+        if on_window is not None:
+            on_window(len(done), done[-1].loss)
+    return done
+
+
+def _compared(
+    model: Transformer,
+    reference: Transformer,
+    text: NDArray[np.int64],
+    hidden: NDArray[np.float32],
+    reference_hidden: NDArray[np.float32],
+) -> _Compared:
+    """Both models on one window, from their last hidden states [T, hidden]."""
     sums = np.zeros(4)
     for rows in _row_blocks(len(text) - 1):
         targets = text[1:][rows]
         ours, theirs = model.head(hidden[rows]), reference.head(reference_hidden[rows])
         our_logs, their_logs = _log_sums(ours), _log_sums(theirs)
-        same = np.argmax(ours, axis=1) == np.argmax(theirs, axis=1)
         sums[0] += _losses(ours, targets, our_logs).sum()
         sums[1] += _losses(theirs, targets, their_logs).sum()
-        # Sum of p (log p - log q), with log p = theirs - their_logs and log q = ours - our_logs.
-        gap = theirs - ours
-        theirs -= their_logs[:, None].astype(np.float32)
-        np.exp(theirs, out=theirs)
-        # Weights that add up to one exactly keep the two large terms from leaving a rest.
-        mean_gap = np.einsum("ij,ij->i", theirs, gap, dtype=np.float64) / theirs.sum(axis=1, dtype=np.float64)
-        sums[2] += (mean_gap - (their_logs - our_logs)).sum()
-        sums[3] += same.sum()
+        sums[2] += _divergence(theirs, ours, their_logs, our_logs).sum()
+        sums[3] += (np.argmax(ours, axis=1) == np.argmax(theirs, axis=1)).sum()
     loss, reference_loss, kl_nats, agreement = sums / (len(text) - 1)
     return _Compared(_finite(float(loss), model), float(reference_loss), max(0.0, float(kl_nats)), float(agreement))
+
+
+def _divergence(
+    of: NDArray[np.float32], to: NDArray[np.float32], of_logs: NDArray[np.float64], to_logs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """KL(softmax(of) || softmax(to)) of each row of word scores, whose log-sums are given."""
+    shares = np.exp(of - of_logs[:, None].astype(np.float32))
+    # Shares that add up to one exactly keep two large terms from leaving a rest.
+    mean_gap = np.einsum("ij,ij->i", shares, of - to, dtype=np.float64) / shares.sum(axis=1, dtype=np.float64)
+    return np.asarray(mean_gap - (of_logs - to_logs))
 
 
 def _row_blocks(n_rows: int) -> list[slice]:
@@ -231,20 +276,15 @@ def _comparison(compared: list[_Compared], n_scored: int) -> Comparison | None:
 
 
 def _greedy(
-    model: Transformer, reference: Transformer | None, text: NDArray[np.integer], scope: Scope
+    pool: Executor, model: Transformer, reference: Transformer | None, text: NDArray[np.int64], scope: Scope
 ) -> GreedyText | None:
-    """Both models' continuations of the text's beginning."""
+    """Both models' continuations of the text's beginning, as long as the context allows."""
     n_prompt = min(scope.prompt_tokens, len(text), model.shape.max_context - scope.greedy_tokens)
     if scope.greedy_tokens == 0 or reference is None or n_prompt < 1:
         return None
-    tokens = continued(model, text[:n_prompt], scope.greedy_tokens)
-    same = tokens if reference is model else continued(reference, text[:n_prompt], scope.greedy_tokens)
-    return GreedyText(n_prompt, tokens, same)
-
-
-def _is_stored(formats: ModelFormats) -> bool:
-    """Whether nothing has a format of its own."""
-    return replace(formats, name=ModelFormats().name) == ModelFormats()
+    models = [model] if reference is model else [model, reference]
+    found = list(pool.map(lambda one: continued(one, text[:n_prompt], scope.greedy_tokens), models))
+    return GreedyText(n_prompt, found[0], found[-1])
 
 
 def _bits(checkpoint: Checkpoint, formats: ModelFormats) -> dict[str, Any]:

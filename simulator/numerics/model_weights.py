@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.numerics.checkpoint import EMBEDDING, FINAL_NORM, HEAD, Checkpoint, layer_prefix
 from simulator.numerics.number_format import NumberFormat
+from simulator.numerics.workers import workers
 
 Weights = NDArray[np.float32]
 
@@ -71,58 +75,67 @@ class ModelWeights:
 def load_weights(checkpoint: Checkpoint, number_format: NumberFormat | None = None) -> ModelWeights:
     """All weights in float32, the layers' matrices rounded to a format. Raises WorkloadError on a weight that is not
     finite."""
-    tally = _Tally(checkpoint, number_format)
-    layers = tuple(_layer(checkpoint, tally, layer) for layer in range(checkpoint.shape.n_layers))
+    with workers() as pool:
+        names = checkpoint.matrices
+        rounded = dict(zip(names, pool.map(lambda name: _rounded(checkpoint, number_format, name), names), strict=True))
+    report = _report(list(rounded.values()))
+    layers = tuple(_layer(checkpoint, rounded, layer) for layer in range(checkpoint.shape.n_layers))
     embedding = checkpoint.tensor(EMBEDDING)
     head = embedding if checkpoint.shape.tied_embeddings else checkpoint.tensor(HEAD)
-    return ModelWeights(embedding, layers, checkpoint.tensor(FINAL_NORM), head, tally.report())
+    return ModelWeights(embedding, layers, checkpoint.tensor(FINAL_NORM), head, report)
 
 
-class _Tally:
-    """Rounds matrices one after the other, and adds up what that does."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rounded:
+    """A matrix as a format has it, and what that took and did."""
 
-    def __init__(self, checkpoint: Checkpoint, number_format: NumberFormat | None) -> None:
-        self._checkpoint = checkpoint
-        self._format = number_format
-        self._n_weights = 0
-        self._bits = 0.0
-        self._squares = 0.0
-        self._squared_error = 0.0
-        self._picks: dict[int, int] = {}
-
-    def matrix(self, name: str) -> Weights:
-        """A matrix as the format has it."""
-        stored = self._checkpoint.tensor(name)
-        self._n_weights += stored.size
-        self._squares += _sum_of_squares(stored)
-        if self._format is None:
-            self._bits += stored.size * self._checkpoint.stored_bits(name)
-            return stored
-        quantized = self._format.quantize(stored)
-        rounded = self._format.dequantize(quantized)
-        self._bits += stored.size * self._format.bits_per_value(stored.shape[1])
-        self._squared_error += _sum_of_squares(rounded.astype(np.float64) - stored)
-        if "special" in quantized.extra:
-            for pick, count in zip(*np.unique(quantized.extra["special"], return_counts=True), strict=True):
-                self._picks[int(pick)] = self._picks.get(int(pick), 0) + int(count)
-        return rounded
-
-    def report(self) -> WeightReport:
-        """Of all matrices so far."""
-        error = self._squared_error / self._squares if self._squares else 0.0
-        return WeightReport(self._n_weights, self._bits / self._n_weights, error, dict(sorted(self._picks.items())))
+    weight: Weights
+    n_bits: float
+    squares: float
+    squared_error: float = 0.0
+    picks: Mapping[int, int] = field(default_factory=dict)
 
 
-def _sum_of_squares(values: NDArray[np.floating]) -> float:
+def _rounded(checkpoint: Checkpoint, number_format: NumberFormat | None, name: str) -> _Rounded:
+    stored = checkpoint.tensor(name)
+    squares = _sum_of_squares(stored)
+    if number_format is None:
+        return _Rounded(stored, float(stored.size * checkpoint.stored_bits(name)), squares)
+    quantized = number_format.quantize(stored)
+    weight = number_format.dequantize(quantized)
+    picks, counts = np.unique(quantized.extra.get("special", np.empty(0, np.int64)), return_counts=True)
+    return _Rounded(
+        weight,
+        stored.size * number_format.bits_per_value(stored.shape[1]),
+        squares,
+        _sum_of_squares(weight.astype(np.float64) - stored),
+        dict(zip(picks.tolist(), counts.tolist(), strict=True)),
+    )
+
+
+def _report(rounded: list[_Rounded]) -> WeightReport:
+    """Of all matrices together."""
+    n_weights = sum(one.weight.size for one in rounded)
+    squares = math.fsum(one.squares for one in rounded)
+    error = math.fsum(one.squared_error for one in rounded)
+    picks: Counter[int] = Counter()
+    for one in rounded:
+        picks.update(one.picks)
+    n_bits = math.fsum(one.n_bits for one in rounded)
+    return WeightReport(n_weights, n_bits / n_weights, error / squares if squares else 0.0, dict(sorted(picks.items())))
+
+
+def _sum_of_squares(values: NDArray[np.floating[Any]]) -> float:
     flat = values.astype(np.float64, copy=False).ravel()
     return float(flat @ flat)
 
 
-def _layer(checkpoint: Checkpoint, tally: _Tally, layer: int) -> LayerWeights:
+def _layer(checkpoint: Checkpoint, rounded: dict[str, _Rounded], layer: int) -> LayerWeights:
+    """The weights of a layer; its matrices leave `rounded`, so that none is kept twice."""
     prefix = layer_prefix(layer)
 
     def linear(*names: str) -> Linear:
-        weight = np.concatenate([tally.matrix(f"{prefix}{name}.weight") for name in names])
+        weight = np.concatenate([rounded.pop(f"{prefix}{name}.weight").weight for name in names])
         has_bias = f"{prefix}{names[0]}.bias" in checkpoint.stored
         bias = np.concatenate([checkpoint.tensor(f"{prefix}{name}.bias") for name in names]) if has_bias else None
         return Linear(weight, bias)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,14 +25,19 @@ from simulator.numerics.number_format import NumberFormat
 from simulator.numerics.observer import Observer
 from simulator.numerics.rotary import turned
 
+GATED_ROWS = 64
+"""Tokens whose gates are worked on at once, few enough for a core's cache."""
+
 
 class KvCache:
-    """Keys and values of a text so far, float32[n_layers, n_kv_heads, capacity, head_dim] each; `length` are filled."""
+    """Keys and values of a text so far, float32[n_layers, n_kv_heads, capacity, head_dim] each; `length` are filled;
+    beside them what the attention rule keeps of each layer."""
 
     def __init__(self, n_layers: int, n_kv_heads: int, capacity: int, head_dim: int) -> None:
         self.keys = np.zeros((n_layers, n_kv_heads, capacity, head_dim), np.float32)
         self.values = np.zeros_like(self.keys)
         self.length = 0
+        self.rule_states: tuple[dict[str, Any], ...] = tuple({} for _ in range(n_layers))
 
 
 class Transformer:
@@ -85,9 +91,8 @@ class Transformer:
         The cache takes their keys and values. Raises WorkloadError where a token is not of the vocabulary, or the text
         becomes longer than the model's context or the cache.
         """
-        ids = self._checked(tokens)
         first = 0 if cache is None else cache.length
-        self._check_context(first + len(ids))
+        ids = self.check(tokens, first)
         if cache is not None and first + len(ids) > cache.keys.shape[2]:
             raise WorkloadError(
                 f"the cache holds {cache.keys.shape[2]} tokens, not {first + len(ids)}", remedy="make a larger one"
@@ -103,6 +108,23 @@ class Transformer:
         if cache is not None:
             cache.length += len(ids)
         return self._norm(x, self.weights.norm)
+
+    def check(self, tokens: ArrayLike, first: int = 0) -> NDArray[np.int64]:
+        """Ids int64[T] of tokens from position `first`, refused with WorkloadError as `hidden` would."""
+        ids = np.asarray(tokens)
+        if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+            raise WorkloadError(
+                f"tokens are {ids.dtype}{list(ids.shape)}", remedy="give a list of at least one whole number"
+            )
+        wrong = (ids < 0) | (ids >= self.shape.vocab)
+        if wrong.any():
+            place = int(np.argmax(wrong))
+            raise WorkloadError(
+                f"token {int(ids[place])} at place {place} is not of the {self.shape.vocab} that {self.shape.name} has",
+                remedy="give token ids of this model's own tokenizer",
+            )
+        self._check_context(first + len(ids))
+        return ids.astype(np.int64)
 
     def _attention(
         self,
@@ -127,24 +149,19 @@ class Transformer:
         values = _rounded_heads(np.ascontiguousarray(v.transpose(1, 0, 2)), self.formats.values)
         if self.observer is not None:
             self.observer.keys_values(layer, first, keys, values)
+        state: dict[str, Any] = {}
         if cache is not None:
-            last = first + len(x)
+            state, last = cache.rule_states[layer], first + len(x)
             cache.keys[layer, :, first:last] = keys
             cache.values[layer, :, first:last] = values
             keys, values = cache.keys[layer, :, :last], cache.values[layer, :, :last]
-        outputs = self.attention.attend(LayerCall(layer, first, self.observer), queries, keys, values)
+        outputs = self.attention.attend(LayerCall(layer, first, self.observer, state), queries, keys, values)
         return weights.o(self._input(layer, "o", outputs.transpose(1, 0, 2).reshape(len(x), shape.q_dim)))
 
     def _feed_forward(self, layer: int, weights: LayerWeights, x: Weights) -> Weights:
         """What the gated network adds to the hidden states [T, hidden]."""
         inner = weights.gate_up(self._input(layer, "u", self._norm(x, weights.ffn_norm)))
-        gate, up = inner[:, : self.shape.ffn], inner[:, self.shape.ffn :]
-        with np.errstate(over="ignore"):
-            divisor = np.exp(-gate)
-        divisor += 1
-        product = gate * up
-        product /= divisor
-        return weights.down(self._input(layer, "d", product))
+        return weights.down(self._input(layer, "d", _gated(inner)))
 
     def _input(self, layer: int, site: Site, values: Weights) -> Weights:
         """Inputs of a site's matrices, in their format."""
@@ -159,21 +176,6 @@ class Transformer:
         normed: Weights = x / np.sqrt(mean_square + np.float32(self.checkpoint.norm_eps))
         normed *= weight
         return normed
-
-    def _checked(self, tokens: ArrayLike) -> NDArray[np.int64]:
-        ids = np.asarray(tokens)
-        if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
-            raise WorkloadError(
-                f"tokens are {ids.dtype}{list(ids.shape)}", remedy="give a list of at least one whole number"
-            )
-        wrong = (ids < 0) | (ids >= self.shape.vocab)
-        if wrong.any():
-            place = int(np.argmax(wrong))
-            raise WorkloadError(
-                f"token {int(ids[place])} at place {place} is not of the {self.shape.vocab} that {self.shape.name} has",
-                remedy="give token ids of this model's own tokenizer",
-            )
-        return ids.astype(np.int64)
 
     def _check_context(self, n_tokens: int) -> None:
         if n_tokens > self.shape.max_context:
@@ -197,6 +199,22 @@ def _own_attention(checkpoint: Checkpoint) -> AttentionRule:
     """Exact attention as the model was trained with."""
     window = checkpoint.shape.sliding_window
     return attention_rule("dense") if window is None else attention_rule("window", tokens=window)
+
+
+def _gated(inner: Weights) -> Weights:
+    """SiLU(gate) * up of gate and up [T, 2 * ffn] beside each other."""
+    width = inner.shape[1] // 2
+    found = np.empty((len(inner), width), np.float32)
+    for first in range(0, len(inner), GATED_ROWS):
+        rows = slice(first, first + GATED_ROWS)
+        gate = inner[rows, :width]
+        divisor = np.negative(gate)
+        with np.errstate(over="ignore"):
+            np.exp(divisor, out=divisor)
+        divisor += 1
+        np.multiply(gate, inner[rows, width:], out=found[rows])
+        found[rows] /= divisor
+    return found
 
 
 def _rounded_heads(heads: Weights, number_format: NumberFormat | None) -> Weights:
