@@ -1,8 +1,8 @@
 """Groups of values on the best of several sets of levels: the search behind ANT, M-ANT and OliVe.
 
-Levels are magnitudes, ascending, of the same number in every set; a value takes the nearest one with its own sign, and of
-two equally near ones the lower value. A code is the level's place, plus the number of levels where the value is negative
-(no level of zero is negative).
+Levels are magnitudes, ascending, of the same number in every set; a value takes the nearest one with its own sign, and
+of two equally near ones the lower value. A code is the level's place, plus the number of levels where the value is
+negative (no level of zero is negative).
 """
 
 import numpy as np
@@ -106,7 +106,7 @@ def outlier_of(left, right, limit):
 
 @njit(cache=True)
 def nearest_squares(magnitude, levels, scale, distance):
-    """Squared distances of magnitudes float64[width] to their nearest levels; one level at a time, for the vector unit."""
+    """Squared distances of magnitudes float64[width] to their nearest levels, level by level for the vector unit."""
     first = levels[0] * scale
     for i in range(len(magnitude)):
         distance[i] = (magnitude[i] - first) * (magnitude[i] - first)

@@ -43,7 +43,7 @@ def halves_of(values: Values) -> NDArray[np.uint16]:
     with np.errstate(over="ignore"):
         halves = np.asarray(values).astype(np.float16)
     if not np.isfinite(halves).all():
-        raise beyond_fp16(np.asarray(values)[~np.isfinite(halves)].flat[0])
+        raise beyond_fp16(float(np.asarray(values)[~np.isfinite(halves)][0]))
     return halves.view(np.uint16)
 
 
@@ -86,7 +86,7 @@ def steps_of(exponents: NDArray[np.uint8], mantissa_bits: int) -> NDArray[np.flo
 
 
 def planes_of(blocks: Blocks, mantissa_bits: int) -> NDArray[np.uint64]:
-    """Bit planes uint64[n, 1 + M] of blocks of at most 64 values: signs, then mantissa bits from the most significant."""
+    """Bit planes uint64[n, 1 + M] of blocks of at most 64 values: signs, then mantissa bits, the largest first."""
     bits = [blocks.negative] + [blocks.mantissas >> place & 1 for place in reversed(range(mantissa_bits))]
     return np.stack([_word(plane) for plane in bits], axis=1)
 
@@ -97,7 +97,7 @@ def blocks_of(planes: NDArray[np.uint64], exponents: NDArray[np.uint8], width: i
     n_planes = planes.shape[1]
     mantissas = np.zeros((len(planes), width), np.uint16)
     for plane in range(1, n_planes):
-        mantissas = mantissas << 1 | bits[:, plane].astype(np.uint16)
+        mantissas |= bits[:, plane].astype(np.uint16) << (n_planes - 1 - plane)
     return Blocks(bits[:, 0] == 1, mantissas, exponents)
 
 
@@ -134,4 +134,4 @@ def _fields(halves: NDArray[np.uint16]) -> tuple[NDArray[np.int32], NDArray[np.i
 def _word(bits: NDArray[Any]) -> NDArray[np.uint64]:
     """Bits [n, <= 64] as uint64[n], column j as bit j."""
     places = np.arange(bits.shape[1], dtype=np.uint64)
-    return np.bitwise_or.reduce(bits.astype(np.uint64) << places, axis=1)
+    return np.asarray(np.bitwise_or.reduce(bits.astype(np.uint64) << places, axis=1), np.uint64)

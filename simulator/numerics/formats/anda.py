@@ -87,13 +87,16 @@ class Anda(GroupedFormat):
         """A matrix through the format and back, in one pass where it is float32."""
         if values.dtype != np.float32:
             return super().rounded(values)
-        values = np.ascontiguousarray(values)
-        rounded = np.empty_like(values)
+        rounded = np.array(values, order="C")
+        self.round_in_place(rounded)
+        return rounded
+
+    def round_in_place(self, values: NDArray[np.float32]) -> None:
+        """Round a contiguous matrix where it lies: a fresh one of some megabytes costs more than the rounding."""
         width = values.shape[1] if self.group == "channel" else self.group
         at = bfp.round_blocks(
-            values, values.view(np.int32), width, self.config.mantissa, self.config.rounding == "nearest", rounded
+            values, values.view(np.int32), width, self.config.mantissa, self.config.rounding == "nearest", values
         )
         if at >= 0:
             block = values.reshape(-1)[at : at + min(width, values.shape[1])]
-            raise beyond_fp16(float(block[np.argmax(~(np.abs(block) < 65520))]))
-        return rounded
+            raise beyond_fp16(float(block[np.argmax(~(np.abs(block) < bfp.FIRST_BEYOND_FP16))]))

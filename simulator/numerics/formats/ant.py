@@ -1,10 +1,10 @@
 """ANT: every group, or a whole matrix, takes the one of several types that fits it best.
 
 Levels, each with its negative: int {0..7}, pot {0, 1, 2, 4 .. 64}, flint {0, 1, 2, 3, 4, 6, 8, 16}, float (E2M1)
-{0, 1, 2, 3, 4, 6, 8, 12}; with 3 bits int {0..3}, and {0, 1, 2, 4} for the other three. A scale is the largest magnitude
-over the largest level, stored in 16 bits; a value takes the nearest level, of two equally near ones the lower. The type
-of least squared error is taken, the first of equal ones in the order above; with `choice: group` its number is stored
-with each group.
+{0, 1, 2, 3, 4, 6, 8, 12}; with 3 bits int {0..3}, and {0, 1, 2, 4} for the other three. A scale is the largest
+magnitude over the largest level, stored in 16 bits; a value takes the nearest level, of two equally near ones the
+lower. The type of least squared error is taken, the first of equal ones in the order above; with `choice: group` its
+number is stored with each group.
 
 Not modelled: the authors' scan of scales below the largest magnitude.
 Source: ANT (MICRO 2022) and its released quantiser for the levels, BitMoD (HPCA 2025) for scales of groups. That the

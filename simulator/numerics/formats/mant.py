@@ -1,9 +1,9 @@
 """M-ANT-like weights: levels +-(a i + 2^i), i = 0..7, with a coefficient `a` for each group, or INT4.
 
 Coefficients 0 (powers of two), 5, 10, 17, 20, 30 .. 120. Each group starts with symmetric INT4 and goes on through the
-coefficients in this order; one of strictly less squared error takes its place. A scale is the largest magnitude over the
-largest level, stored in 16 bits, the choice in 4. Sums of products split into a sum(x i) + sum(x 2^i): a multiplier and a
-shifter.
+coefficients in this order; one of strictly less squared error takes its place. A scale is the largest magnitude over
+the largest level, stored in 16 bits, the choice in 4. Sums of products split into a sum(x i) + sum(x 2^i): a multiplier
+and a shifter.
 
 Not modelled: M-ANT's KV cache (its window of 64 tokens, and the choice by variance).
 Source: recalled, as the paper's text and code were not to be had: M-ANT (arXiv 2502.18755); the set of coefficients is

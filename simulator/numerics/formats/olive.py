@@ -3,16 +3,17 @@
 Columns 2p and 2p + 1 are a pair, a last one without a neighbour is normal. Normal levels are those of int {0..7} or of
 flint {0, 1, 2, 3, 4, 6, 8, 16}, with their negatives; outliers are abfloat with two exponent bits and one of mantissa:
 {12, 16, 24, 32, 48, 64, 96} beside int and {24, 32, 48, 64, 96, 128, 192} beside flint. A value nearer to an outlier's
-level than to a normal one is an outlier; its neighbour becomes zero and gets the code of minus zero, which says what the
-other code means. Of two outliers in a pair the larger is kept. The largest normal level stands for 0.75, 0.77 .. 1.49 of
-|mean| + 3 standard deviations of the group; type and share of least squared error are taken, the first of equal ones.
+level than to a normal one is an outlier; its neighbour becomes zero and gets the code of minus zero, which says what
+the other code means. Of two outliers in a pair the larger is kept. The largest normal level stands for 0.75, 0.77 ..
+1.49 of |mean| + 3 standard deviations of the group; type and share of least squared error are taken, the first of equal
+ones.
 
 With 3 bits: normal {0..3} or {0, 1, 2, 4}, outliers {8, 16, 32}.
 
 Not modelled: the authors' one type for a whole tensor (here a group has its own, for one bit).
-Source: OliVe (ISCA 2023) and its released quantiser: levels, pairs, shares (the released defaults, for weights by output
-channel). Recalled: that the larger of two outliers is kept, where the code keeps the left one. Derived: three bits, by
-the code's rule for any width. Assumed: groups, after BitMoD's comparison, and a 16-bit scale.
+Source: OliVe (ISCA 2023) and its released quantiser: levels, pairs, shares (the released defaults, for weights by
+output channel). Recalled: that the larger of two outliers is kept, where the code keeps the left one. Derived: three
+bits, by the code's rule for any width. Assumed: groups, after BitMoD's comparison, and a 16-bit scale.
 """
 
 from __future__ import annotations
