@@ -53,10 +53,14 @@ def search_pairs(values, levels, outliers, reach, factors, codes, scales, picks)
     n, width = values.shape
     magnitude = np.empty(width)
     distance = np.empty(width)
+    large = np.empty(width, np.int64)
     top = levels.shape[1] - 1
+    # No outlier is below the largest normal level of the smallest scale.
+    least_limit = factors.min()
     for group in range(n):
         for i in range(width):
             magnitude[i] = abs(values[group, i])
+        n_large = large_pairs(magnitude, reach[group] * least_limit, large)
         pick = 0
         best_scale = 0.0
         least = np.inf
@@ -65,7 +69,8 @@ def search_pairs(values, levels, outliers, reach, factors, codes, scales, picks)
                 scale = reach[group] * factor / levels[candidate, top]
                 nearest_squares(magnitude, levels[candidate], scale, distance)
                 limit = 0.5 * (levels[candidate, top] + outliers[candidate, 0]) * scale
-                for first in range(0, width - 1, 2):
+                for i in range(n_large):
+                    first = large[i]
                     kept = first + outlier_of(magnitude[first], magnitude[first + 1], limit)
                     if kept >= first:
                         lost = 2 * first + 1 - kept
@@ -79,6 +84,17 @@ def search_pairs(values, levels, outliers, reach, factors, codes, scales, picks)
         write_pairs(values[group], levels[pick], outliers[pick], best_scale, codes[group])
         scales[group] = best_scale
         picks[group] = pick
+
+
+@njit(cache=True)
+def large_pairs(magnitude, limit, first):
+    """How many pairs have a value above a limit; fills `first` int64[..] with where they begin."""
+    n = 0
+    for place in range(0, len(magnitude) - 1, 2):
+        if max(magnitude[place], magnitude[place + 1]) > limit:
+            first[n] = place
+            n += 1
+    return n
 
 
 @njit(cache=True)

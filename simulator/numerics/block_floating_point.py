@@ -62,8 +62,8 @@ def encode(halves: NDArray[np.uint16], mantissa_bits: int, *, nearest: bool = Fa
     """
     exponents, significands = _fields(halves)
     shared = exponents.max(axis=1)
-    # To the right by the gap and what M lacks of 11 bits, or to the left; beyond 31 nothing is left anyway.
-    shift = np.minimum(shared[:, None] - exponents + _SIGNIFICAND_BITS - mantissa_bits, 31)
+    # To the right by the gap and what M lacks of 11 bits, or to the left; beyond 30 nothing is left anyway.
+    shift = np.minimum(shared[:, None] - exponents + _SIGNIFICAND_BITS - mantissa_bits, 30)
     right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
     mantissas = (significands << left) >> right
     if nearest:
