@@ -147,6 +147,16 @@ class PlacesWork(Protocol):
         ...
 
 
+@runtime_checkable
+class ChargesContexts(Protocol):
+    """A machine whose accounting charges a query's decodes at other contexts than their own, such as all of them at the
+    prompt's."""
+
+    def charged_context(self, prompt_tokens: int, context: int) -> int:
+        """The context at which a decode of a query is charged that attends to `context` positions."""
+        ...
+
+
 class AccountingRules(Protocol):
     """One way of adding up a machine's time and energy: its name, how means are taken (`contexts`: over the sampled
     contexts; else over time), and the policy by which slots advance."""

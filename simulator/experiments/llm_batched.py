@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.contracts.results import RunRecord, Scalar, Series, StepResult
-from simulator.contracts.system import LimitsBatches, TwoAccountings
+from simulator.contracts.system import ChargesContexts, LimitsBatches, TwoAccountings
 from simulator.core.errors import ConfigError, MappingError, WorkloadError
 from simulator.experiments.llm_records import (
     PS_PER_S,
@@ -104,9 +104,9 @@ def batched_query(settings: Settings, system: Any) -> BatchedQuery:
             where="serving.acceptance_model",
             remedy="use acceptance_model=expected, or draw lengths too: workload.lengths=dolly_creative_writing, say",
         )
-    system = with_draft(settings, system)
     course = speculation.course(workload.output_tokens)
-    contexts = prompt + course.given_before + course.new
+    contexts = _charged(system, prompt, prompt + course.given_before + course.new)
+    system = with_draft(settings, system)
     decode = tuple(
         DecodeSteps(
             first=int(contexts[begin]),
@@ -154,6 +154,13 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
             phases.append(("decode", [(run.first, run.n, run.step) for run in query.decode]))
         record.timeline = query_timeline(record.system, phases, what="step")
     return record
+
+
+def _charged(system: Any, prompt: int, contexts: Int64s) -> Int64s:
+    """The contexts at which the machine's accounting charges the decodes of a query: their own, but for some."""
+    if not isinstance(system, ChargesContexts):
+        return contexts
+    return np.array([system.charged_context(prompt, context) for context in contexts.tolist()], np.int64)
 
 
 def _groups(contexts: Int64s, new_tokens: Int64s, context_step: int) -> Iterator[tuple[int, int]]:
