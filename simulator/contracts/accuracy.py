@@ -6,31 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simulator.contracts.results import Scalar, Table
+from simulator.workload.model import ModelSpec
 
-Windows = NDArray[np.int64]
 
+class AccuracySubject(Protocol):
+    """A model and its texts: those to score, and those that a search of formats may look at.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AccuracySubject:
-    """A model and texts: an opened checkpoint (`numerics.checkpoint.Checkpoint`), the names of formats or None for the
-    machine's own, the attention rule, and windows of tokens int64[n, width] to score and for a search to look at.
-
-    `reference_windows` of the scored ones, the first, are compared with the model as it is stored; `greedy_tokens`
-    tokens continue the first `prompt_tokens` of the first window.
+    Formats are names, joined with `+`, as `numerics.format_names` reads them.
     """
 
-    checkpoint: Any
-    format: str | None
-    attention: Any
-    windows: Windows
-    calibration: Windows
-    reference_windows: int
-    greedy_tokens: int
-    prompt_tokens: int
+    @property
+    def format(self) -> str | None:
+        """The formats that the user asks for; None leaves them to the machine."""
+
+    @property
+    def shape(self) -> ModelSpec:
+        """The model's numbers."""
+
+    def accuracy(self, formats: str) -> Any:
+        """The model in these formats on the texts to score: `numerics.accuracy.Accuracy`."""
+
+    def perplexity(self, formats: str) -> float:
+        """The model's perplexity in these formats on the texts to score, nothing else looked at."""
+
+    def calibration_perplexity(self, formats: str) -> float:
+        """The same on the texts for a search. Raises WorkloadError where there are none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,5 +52,5 @@ class EvaluatesAccuracy(Protocol):
     """A machine that says what its number formats do to a model (workload kind `accuracy`)."""
 
     def evaluate(self, subject: AccuracySubject) -> AccuracyResult:
-        """Run the model on the windows in the machine's formats."""
+        """Run the model in the machine's formats, or those that the subject names."""
         ...

@@ -70,7 +70,8 @@ class GemmArray:
 
         `terms`: `one` a cycle for any value, `bit_serial` as many cycles as its code has terms. `pe_energy` is of an
         element and cycle by synthesis; `tile` the elements that operands reach in one cycle. `dequantises` says that
-        elements apply the scales of groups, a bit per cycle.
+        elements apply the scales of groups, a bit per cycle. `number_formats` names the format of weights by the bits
+        of a code: what a model is evaluated in.
         """
 
         kind: Literal["gemm_array"] = "gemm_array"
@@ -86,6 +87,7 @@ class GemmArray:
         weight_bits: BitRange
         kv_bits: BitRange
         dequantises: bool = False
+        number_formats: dict[str, str] = {}
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -103,6 +105,12 @@ class GemmArray:
     def shape(self, phase: Phase) -> Shape:
         """The arrangement of a phase."""
         return self.config.prefill if phase == "prefill" else self.config.decode
+
+    def number_format(self, bits: Fraction) -> str:
+        """The format of weights of so many bits, scales included: that of the widest code that they hold; FP16 where
+        the datapath names none."""
+        held = [code for code in self.config.number_formats if int(code) <= bits]
+        return self.config.number_formats[max(held, key=int)] if held else "fp16"
 
     def terms(self, bits: Fraction) -> int:
         """Cycles that an element spends on a value of so many bits, scales included."""

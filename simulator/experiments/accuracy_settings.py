@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from simulator.contracts.accuracy import AccuracySubject, Windows
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree
-from simulator.core.errors import Position, SimulatorError, WorkloadError
+from simulator.core.errors import ConfigError, Position, SimulatorError, WorkloadError
+from simulator.experiments.accuracy_subject import ModelOnText, Windows
 from simulator.experiments.settings import RunConfig, bound_system
+from simulator.numerics.accuracy import Scope
+from simulator.numerics.attention import AttentionRule, attention_rule
 from simulator.numerics.checkpoint import CONFIG, Checkpoint, find_checkpoint
 from simulator.numerics.format_names import model_formats
 from simulator.report.provenance import file_checksum
@@ -76,19 +78,34 @@ class AccuracySettings:
         """The system. Raises ConfigError where its sections do not go together."""
         return self.system_class(self.system_config, self.checkpoint.shape)
 
-    def subject(self) -> AccuracySubject:
+    def subject(self) -> ModelOnText:
         """The model and its windows. Raises WorkloadError where there are not so many tokens."""
         workload, width = self.workload, self.window_tokens
-        return AccuracySubject(
+        scope = Scope(
+            reference_windows=min(workload.reference_windows, workload.n_windows),
+            prompt_tokens=min(workload.prompt_tokens, width - 1),
+            greedy_tokens=min(workload.greedy_tokens, width - 1),
+        )
+        return ModelOnText(
             checkpoint=self.checkpoint,
             format=workload.format,
-            attention=workload.attention,
+            attention=self._attention(),
             windows=self._windows(workload.first_window, workload.n_windows, width, "n_windows"),
             calibration=self._calibration(width),
-            reference_windows=min(workload.reference_windows, workload.n_windows),
-            greedy_tokens=min(workload.greedy_tokens, width - 1),
-            prompt_tokens=min(workload.prompt_tokens, width - 1),
+            scope=scope,
         )
+
+    def _attention(self) -> AttentionRule | None:
+        """The rule that the workload names; None is the model's own."""
+        given = self.workload.attention
+        if given == "dense":
+            return None
+        fields = {"kind": given} if isinstance(given, str) else dict(given)
+        where = self.where("attention")
+        kind = fields.pop("kind", None)
+        if not isinstance(kind, str):
+            raise ConfigError("the attention rule has no kind", where=where, remedy="write `kind: top_k`, say")
+        return attention_rule(kind, where=where, **fields)
 
     @property
     def window_tokens(self) -> int:

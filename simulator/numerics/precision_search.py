@@ -99,6 +99,11 @@ def written(mantissas: Mantissas) -> str:
     return ("" if max(mantissas) < 10 else "/").join(map(str, mantissas))
 
 
+def format_name(mantissas: Mantissas) -> str:
+    """The name of activations with these mantissas, as `numerics.format_names` reads it."""
+    return "anda_m" + "-".join(map(str, mantissas))
+
+
 def search_precision(
     perplexity: Callable[[Mantissas], float],
     reference: float,

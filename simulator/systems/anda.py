@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict
 
+from simulator.contracts.accuracy import AccuracyResult, AccuracySubject
 from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, Scalar, StepResult, Table
 from simulator.contracts.system import CapacityMode, KvRoom
@@ -29,9 +30,10 @@ from simulator.core.spelling import did_you_mean
 from simulator.devices.anda_config import ChipConfig, Mantissa, MemoryConfig, WeightConfig
 from simulator.devices.anda_tiling import BufferTiling, StripTiling, Tiling
 from simulator.devices.anda_work import AndaWork, OperandFormat, StepWork
-from simulator.devices.bit_plane_array import EXPONENT_GROUP, BitPlaneArray
+from simulator.devices.bit_plane_array import EXPONENT_GROUP, FLOAT_BITS, BitPlaneArray
 from simulator.devices.scheduling import check_durations, schedule
 from simulator.numerics.bit_operations import MODULES, bit_operations_saving, mac_weights
+from simulator.numerics.precision_search import format_name, search_precision
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -68,7 +70,7 @@ class Charge:
 class Anda:
     """An Anda chip, or one with another array, for one model: `step` takes any batch."""
 
-    workload_kinds = frozenset({"llm"})
+    workload_kinds = frozenset({"llm", "accuracy"})
     scopes: tuple[str, ...] = ()
     takes_batches: Literal[True] = True
 
@@ -129,6 +131,20 @@ class Anda:
         return BufferTiling(
             array.rows, array.columns, chip.activation_buffer.capacity_bytes * 8, chip.weight_buffer.capacity_bytes * 8
         )
+
+    # --- what its formats do to a model
+
+    def evaluate(self, subject: AccuracySubject) -> AccuracyResult:
+        """A model's predictions with mantissas searched within `tolerance`, or as the array fixes them, or in the
+        subject's formats."""
+        if subject.format is not None:
+            return AccuracyResult(subject.accuracy(subject.format))
+        weights = f"int{self.config.weight.bits}_asym_g{self.config.weight.group}"
+        if not self.array.takes_planes:
+            mantissa = self.array.mantissa(FLOAT_BITS)
+            inputs = "act_fp16" if mantissa >= FLOAT_BITS else f"anda_m{mantissa}"
+            return AccuracyResult(subject.accuracy(f"{weights}+{inputs}"))
+        return searched(subject, weights, self.config.tolerance)
 
     # --- what an engine asks
 
@@ -336,3 +352,45 @@ class Anda:
             "area_mm2": {name: area for name, (area, _) in self.components.items()},
             "power_mw": {name: power for name, (_, power) in self.components.items()},
         }
+
+
+def searched(subject: AccuracySubject, weights: str, tolerance: float) -> AccuracyResult:
+    """Mantissas by the adaptive precision search on the subject's calibration texts, tried on the texts to score.
+
+    The reference is the model with the same weights and FP16 activations. Where no tuple is within the tolerance, it
+    is that model which is scored.
+    """
+    reference = f"{weights}+act_fp16"
+    found = search_precision(
+        lambda tried: subject.calibration_perplexity(f"{weights}+{format_name(tried)}"),
+        subject.calibration_perplexity(reference),
+        mac_weights(subject.shape),
+        tolerance=tolerance,
+    )
+    accuracy = subject.accuracy(reference if found.best is None else f"{weights}+{format_name(found.best)}")
+    before = subject.perplexity(reference)
+    increase = accuracy.perplexity / before - 1
+    metrics: dict[str, int | float] = {
+        "bops_saving": found.saving,
+        "n_iterations": found.n_iterations,
+        "reference_perplexity": before,
+        "perplexity_increase_frac": increase,
+        "calibration_reference_perplexity": found.reference,
+    }
+    notes = [f"calibrated on other windows than those scored: {found.in_words}"]
+    if (visit := found.best_visit) is not None:
+        metrics["calibration_perplexity"] = visit.perplexity
+        metrics["calibration_increase_frac"] = visit.perplexity / found.reference - 1
+        if increase > tolerance:
+            notes.append(f"on the windows scored the perplexity rises by {increase:.2%}, beyond the tolerance")
+    rows = [
+        (*one.mantissas, one.perplexity, one.perplexity / found.reference - 1, "yes" if one.accepted else "no")
+        for one in found.visits
+    ]
+    return AccuracyResult(
+        accuracy,
+        metrics,
+        {"mantissas": {} if found.best is None else dict(zip(MODULES, found.best, strict=True))},
+        {"search": Table((*MODULES, "perplexity", "increase_frac", "accepted"), rows)},
+        notes=notes,
+    )

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulator.contracts.accuracy import AccuracyResult, AccuracySubject
 from simulator.contracts.capacity import capacity_note, sequences_in_words
 from simulator.contracts.results import Bound, Scalar, StepResult, Table
 from simulator.contracts.system import CapacityMode, KvRoom
@@ -64,7 +65,7 @@ ACCOUNTINGS = {
 class Bitmod:
     """One chip with an array of a datapath, for one model: `step` takes any batch."""
 
-    workload_kinds = frozenset({"llm"})
+    workload_kinds = frozenset({"llm", "accuracy"})
     scopes: tuple[str, ...] = ()
     takes_batches: Literal[True] = True
 
@@ -144,6 +145,21 @@ class Bitmod:
     def charged_context(self, prompt_tokens: int, context: int) -> int:
         """The context at which a query's decode is charged: published, the prompt's however far it is."""
         return prompt_tokens if self.config.accounting == "published" else context
+
+    # --- what its formats do to a model
+
+    @property
+    def number_formats(self) -> str:
+        """Formats of weights and of keys and values that the datapath and its widths stand for."""
+        kv = "" if self.config.kv_bits >= _TABLE_BITS else f"+kv{self.config.kv_bits}"
+        return self.array.number_format(self.bits.weight) + kv
+
+    def evaluate(self, subject: AccuracySubject) -> AccuracyResult:
+        """A model's predictions in the subject's formats, or in those of the machine."""
+        own = f"{self.array.config.name} at {self.config.weight_bits:g} bits a weight stands for {self.number_formats}"
+        if subject.format is not None:
+            return AccuracyResult(subject.accuracy(subject.format))
+        return AccuracyResult(subject.accuracy(self.number_formats), notes=(own,))
 
     # --- what an engine asks
 
