@@ -13,6 +13,8 @@ from simulator.core.config import load_part
 from simulator.core.errors import ConfigError
 from simulator.core.registry import list_kinds, load_kind
 from simulator.core.spelling import did_you_mean
+from simulator.numerics.format_names import ModelFormats, format_named, format_names, model_formats
+from simulator.numerics.number_format import NumberFormat
 from simulator.workload.access_reading import access_format_of, access_formats
 from simulator.workload.catalog import data_directory, list_models, load_model
 from simulator.workload.length_sets import list_lengths, load_lengths
@@ -20,10 +22,12 @@ from simulator.workload.traces import formats
 
 _SYSTEMS = "simulator.systems"
 _POLICIES = "simulator.memory.tiers.policies"
+_ROW_COLUMNS = 4096
+_HEAD_COLUMNS = 128
 
 
 def list_kind(kind: str) -> Table:
-    """The table of models, systems, parts, workloads, lengths, formats or scopes. Raises ConfigError for any other."""
+    """The table of one of KINDS. Raises ConfigError for any other."""
     if kind not in KINDS:
         raise ConfigError(f"there is no list of {kind!r}", where="sim list", remedy=did_you_mean(kind, KINDS))
     return KINDS[kind]()
@@ -85,6 +89,21 @@ def lengths() -> Table:
     return Table(("lengths", "records", "tokens in", "tokens out", "holds"), rows)
 
 
+def number_formats() -> Table:
+    """Number formats of a model's tensors, for `workload.format`: examples, as families take widths and groups.
+
+    Bits of a value include scales and all else that a group has, in rows of 4,096, of the KV cache in heads of 128.
+    """
+    rows: list[tuple[Scalar, ...]] = []
+    for name in format_names():
+        role, used = _used_formats(model_formats(name))
+        columns = _HEAD_COLUMNS if role == "KV" else _ROW_COLUMNS
+        bits = sum(one.bits_per_value(columns) for one in used) / len(used)
+        family = type(used[0])
+        rows.append((name, family.__name__.lower(), role, round(bits, 4), family.TITLE or "-"))
+    return Table(("format", "family", "role", "bits", "is"), rows)
+
+
 def trace_formats() -> Table:
     """The formats that `--format` takes: of traces of requests, then of traces of memory accesses."""
     packages = (
@@ -125,11 +144,24 @@ KINDS: dict[str, Callable[[], Table]] = {
     "parts": parts,
     "workloads": workloads,
     "lengths": lengths,
-    "formats": trace_formats,
+    "formats": number_formats,
+    "trace_formats": trace_formats,
     "policies": policies,
     "traces": traces,
     "scopes": scopes,
 }
+
+
+def _used_formats(formats: ModelFormats) -> tuple[str, list[NumberFormat]]:
+    """What tensors a name is of, and their formats; `fp16` alone is of all."""
+    kv = [one for one in (formats.keys, formats.values) if one is not None]
+    if kv:
+        return "KV", kv
+    if formats.activations:
+        return "activations", list(formats.activations.values())
+    if formats.weights is not None:
+        return "weights", [formats.weights]
+    return "all", [format_named(formats.name)]
 
 
 def _summary(package: str, module: str) -> str:

@@ -89,6 +89,6 @@ def _warm_gpus() -> None:
 
 
 def _warm_formats() -> None:
-    """Round a little matrix to levels, and to the best of several tables of them."""
-    for name in ("fp4", "bitmod_3b"):
-        format_named(name).rounded(np.ones((1, 2)))
+    """Round a little matrix to levels, to the best of several tables of them, to pairs, and to blocks."""
+    for name in ("fp4", "bitmod_3b", "ant4", "olive4", "anda_m6"):
+        format_named(name).rounded(np.ones((1, 2), np.float32))

@@ -109,10 +109,10 @@ def _tensors_of(name: str, where: Position | str | None) -> dict[str, Any]:
     if name == FP16:
         return {}
     if kv := _KV.fullmatch(name):
-        kind = "sym" if kv["sym"] else "asym"
+        kind = "sym_channel" if kv["sym"] else "asym_z16_channel"
         bits = {"keys": kv["both"] or kv["k"], "values": kv["both"] or kv["v"]}
         return {
-            tensor: None if width == "16" else format_named(f"int{width}_{kind}_channel", where=where)
+            tensor: None if width == "16" else format_named(f"int{width}_{kind}", where=where)
             for tensor, width in bits.items()
         }
     if per_site := _PER_SITE.fullmatch(name):

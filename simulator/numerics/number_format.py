@@ -41,8 +41,8 @@ class NumberFormat(ABC):
 
     `NAMES` is a regular expression of the names that the family answers to, without the suffixes `_g64` and `_channel`,
     which any family takes that groups; `fields_of` gives the fields of `Config` that a match stands for; `EXAMPLES`
-    are the names that a list shows. `role` is what a name means alone: a format of weights, of activations or of the
-    KV cache.
+    are the names that a list shows, `TITLE` the few words that it says of the family. `role` is what a name means
+    alone: a format of weights, of activations or of the KV cache.
     """
 
     class Config(BaseModel):
@@ -50,6 +50,7 @@ class NumberFormat(ABC):
 
     NAMES: ClassVar[str]
     EXAMPLES: ClassVar[tuple[str, ...]]
+    TITLE: ClassVar[str] = ""
     role: ClassVar[Literal["weights", "activations"]] = "weights"
 
     @classmethod

@@ -29,6 +29,7 @@ PAGES = (
     "docs/tiers.md",
     "docs/m5.md",
     "docs/llm_accesses.md",
+    "docs/formats.md",
     "traces/README.md",
     "workloads/README.md",
 )

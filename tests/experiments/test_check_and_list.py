@@ -74,9 +74,14 @@ def test_lists_hold_what_there_is() -> None:
     assert [row[0] for row in list_kind("models").rows] == list(list_models())
     assert "cent" in [row[0] for row in list_kind("systems").rows]
     assert ("cent", "block") in list_kind("scopes").rows
-    assert {"azure", "vllm", "servegen"} <= {row[0] for row in list_kind("formats").rows}
+    assert {"azure", "vllm", "servegen"} <= {row[0] for row in list_kind("trace_formats").rows}
+    assert ("kv8", "integer", "KV", 8.25) in [row[:4] for row in list_kind("formats").rows]
     assert ("gddr6_aim.yaml", "aim_device") in [row[:2] for row in list_kind("parts").rows]
     assert "chat" in [row[0] for row in list_kind("workloads").rows]
+
+
+def test_formats_fit_a_terminal(sim) -> None:
+    assert max(map(len, sim("list", "formats").out.splitlines())) <= 80
 
 
 def test_an_unknown_list_is_refused(sim) -> None:

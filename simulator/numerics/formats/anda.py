@@ -43,6 +43,7 @@ class Anda(GroupedFormat):
         group: Group = 64
 
     NAMES = r"anda_m(?P<mantissa>\d+)(?P<nearest>_nearest)?"
+    TITLE = "blocks with an exponent"
     EXAMPLES = ("anda_m4", "anda_m6", "anda_m8", "anda_m11", "anda_m13", "anda_m6_nearest")
     role = "activations"
 

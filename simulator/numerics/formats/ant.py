@@ -58,6 +58,7 @@ class Ant(GroupedFormat):
             return types
 
     NAMES = r"(?:ant(?P<bits>[34])(?P<tensor>_tensor)?|(?P<type>pot|flint)(?P<width>[34]))"
+    TITLE = "best of several types"
     EXAMPLES = ("ant4", "ant4_tensor", "ant3", "flint4", "pot4")
 
     @classmethod

@@ -58,6 +58,7 @@ class Bitmod(GroupedFormat):
             return self.special_values or _EXTRA_RESOLUTION[self.bits] + _EXTRA_ASYMMETRY[self.bits]
 
     NAMES = r"bitmod_(?P<bits>[34])b(?:_(?P<only>er|ea))?(?:_int(?P<scale_bits>[2-8])scale)?"
+    TITLE = "FP with a special value"
     EXAMPLES = (
         *("bitmod_4b", "bitmod_4b_er", "bitmod_4b_ea", "bitmod_4b_int8scale"),
         *("bitmod_3b", "bitmod_3b_er", "bitmod_3b_ea", "bitmod_3b_int8scale", "bitmod_3b_int4scale"),

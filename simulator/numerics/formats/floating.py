@@ -32,6 +32,7 @@ class Floating(GroupedFormat):
         group: Group = 128
 
     NAMES = f"(?P<element>{lv.names_pattern(lv.MINIFLOATS)})"
+    TITLE = "small floats, scaled"
     EXAMPLES = tuple(lv.MINIFLOATS)
 
     @classmethod

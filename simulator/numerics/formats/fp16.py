@@ -21,6 +21,7 @@ class Fp16(NumberFormat):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
     NAMES = r"fp16"
+    TITLE = "IEEE half precision"
     EXAMPLES = ()
 
     @classmethod

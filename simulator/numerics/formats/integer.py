@@ -2,7 +2,7 @@
 
 Symmetric: s = absmax / (2^(b-1) - 1), codes in [-2^(b-1), 2^(b-1) - 1]. Asymmetric: s = (max - min) / (2^b - 1), not
 forced through zero, z = clip(round(-min / s)), codes in [0, 2^b - 1]. Halves are rounded to even. A scale is stored in
-16 bits (computed with unrounded ones), a zero point in b.
+16 bits (computed with unrounded ones), a zero point in b; in a KV cache in 16, so that both fill a word.
 
 Source: BitMoD (HPCA 2025) and its quantiser, for the definitions.
 """
@@ -34,14 +34,21 @@ class Integer(GroupedFormat):
         bits: Annotated[int, Ge(2), Le(16)]
         symmetric: bool = False
         group: Group = 128
+        zero_point_bits: Annotated[int, Ge(1), Le(16)] | None = None
+        """Stored bits of a zero point; None is the width."""
 
-    NAMES = r"int(?P<bits>\d+)_(?P<kind>sym|asym)"
+    NAMES = r"int(?P<bits>\d+)_(?P<kind>sym|asym)(?P<word>_z16)?"
+    TITLE = "integers, scaled"
     EXAMPLES = ("int8_sym_channel", "int6_sym", "int4_sym", "int4_asym", "int3_sym", "int3_asym")
 
     @classmethod
     def fields_of(cls, parts: Mapping[str, str | None]) -> dict[str, Any]:
-        """Width and symmetry."""
-        return {"bits": int(parts["bits"] or 0), "symmetric": parts["kind"] == "sym"}
+        """Width and symmetry, and whether a zero point is stored in 16 bits."""
+        return {
+            "bits": int(parts["bits"] or 0),
+            "symmetric": parts["kind"] == "sym",
+            "zero_point_bits": 16 if parts["word"] else None,
+        }
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -55,7 +62,9 @@ class Integer(GroupedFormat):
     @property
     def group_bits(self) -> float:
         """A scale, and a zero point where there is one."""
-        return SCALE_BITS + (0 if self.config.symmetric else self.config.bits)
+        if self.config.symmetric:
+            return SCALE_BITS
+        return SCALE_BITS + (self.config.zero_point_bits or self.config.bits)
 
     def quantize_groups(self, values: NDArray[np.float64]) -> Quantized:
         """Integers nearest to the values, in steps of the group's scale."""

@@ -40,6 +40,7 @@ class Mant(GroupedFormat):
         group: Group = 128
 
     NAMES = r"mant_4b"
+    TITLE = "levels a i + 2^i, or INT4"
     EXAMPLES = ("mant_4b", "mant_4b_g64")
 
     @classmethod

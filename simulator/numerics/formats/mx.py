@@ -39,6 +39,7 @@ class Mx(GroupedFormat):
         group: Group = 32
 
     NAMES = f"mx_(?P<element>{lv.names_pattern(_ELEMENTS)})"
+    TITLE = "floats, scale of two's power"
     EXAMPLES = tuple(f"mx_{name}" for name in _ELEMENTS)
 
     @classmethod

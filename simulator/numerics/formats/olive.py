@@ -54,6 +54,7 @@ class Olive(GroupedFormat):
         group: Group = 128
 
     NAMES = r"olive(?P<bits>[34])"
+    TITLE = "outlier-victim pairs"
     EXAMPLES = ("olive4", "olive3")
 
     @classmethod

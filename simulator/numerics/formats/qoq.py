@@ -41,6 +41,7 @@ class Qoq(GroupedFormat):
         group: Group = 128
 
     NAMES = r"qoq_w4"
+    TITLE = "UINT4 within INT8"
     EXAMPLES = ("qoq_w4",)
 
     @classmethod
