@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.contracts.results import StepResult
-from simulator.contracts.system import BatchesRequests
+from simulator.contracts.system import BatchesRequests, ChargesContexts
 from simulator.core.errors import ConfigError
 from simulator.experiments.llm_batched import batched_query
 from simulator.experiments.llm_lengths import drawn, drawn_requests, drawn_rules
@@ -192,6 +192,8 @@ def _middle_of_query(settings: Settings, system: BatchesRequests) -> tuple[str, 
             prompt, 1, system.step(Batch.prefill(prompt, n))
         )
     context = max(prompt + workload.output_tokens // 2, settings.speculation.length + 1)
+    if isinstance(system, ChargesContexts):
+        context = system.charged_context(prompt, context)
     return (
         f"one decode step of {n} x {context:,} positions, the middle of the query",
         WeightedStep(

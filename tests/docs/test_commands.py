@@ -23,6 +23,7 @@ PAGES = (
     "docs/pim_stack.md",
     "docs/attacc.md",
     "docs/papi.md",
+    "docs/bitmod.md",
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",

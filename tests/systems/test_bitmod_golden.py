@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 import simulator
+from simulator.experiments.bitmod_designs import BitmodDesigns
 
 from .bitmod_cases import CONFIG, Row, machine, rows
 
@@ -48,28 +52,41 @@ def test_a_row_through_the_command(run_json: Callable[..., Any]) -> None:
     assert set(result["breakdown"]["area_mm2"]) == {"elements", "weight buffer", "activation buffer"}
 
 
-# Figure 7 of the paper: its text's means over six models, of the given precisions.
-_MODELS = ("opt-1.3b", "phi-2", "yi-6b", "llama2-7b", "llama2-13b", "llama3-8b")
-_BASE = {"datapath": "fp16", "weight_bits": 16, "kv_bits": 16}
-_LL = {"datapath": "bitmod", "weight_bits": 6.0625}
+# Figures 7 and 8 of the paper: means over its six models, of prompts alone and with the 20 decodes that it draws.
+@pytest.mark.parametrize(
+    ("design", "n_decodes", "speedup", "energy"),
+    [
+        ("bitmod-ll", 0, 1.99, 0.457), ("ant", 0, 1.64, 0.474), ("olive", 0, 1.81, 0.441),
+        ("bitmod-ly", 0, 2.82, 0.339),
+        ("bitmod-ll", 20, 2.41, 0.410), ("ant", 20, 2.52, 0.379), ("olive", 20, 3.01, 0.324),
+        ("bitmod-ly", 20, 4.18, 0.241), ("ant", 256, 3.13, None), ("bitmod-ly", 256, 5.07, None),
+    ],
+)  # fmt: skip
+def test_means_of_the_figures(
+    published: BitmodDesigns, design: str, n_decodes: int, speedup: float, energy: float | None
+) -> None:
+    assert fmean(published.speedups(design, n_decodes).values()) == pytest.approx(speedup, abs=0.005)
+    if energy is not None:
+        assert fmean(published.energy_ratios(design, n_decodes).values()) == pytest.approx(energy, abs=0.0005)
 
 
-def _mean_speedup(decodes: int, prefill: dict[str, Any], decode: dict[str, Any]) -> float:
-    """Of a prompt of 256 tokens and decodes at that context, revision 2024."""
-    from simulator.workload.batch import Batch
-
-    def cycles(model: str, prefill: dict[str, Any], decode: dict[str, Any]) -> float:
-        first = machine(model, revision=2024, **prefill).step(Batch.prefill(256)).metrics["cycles"]
-        if not decodes:
-            return first
-        return first + decodes * machine(model, revision=2024, **decode).step(Batch.decode(256)).metrics["cycles"]
-
-    return sum(cycles(model, _BASE, _BASE) / cycles(model, prefill, decode) for model in _MODELS) / len(_MODELS)
+@pytest.fixture(scope="module")
+def published() -> BitmodDesigns:
+    """The designs by the sums behind the paper's figures."""
+    return BitmodDesigns(revision=2024)
 
 
-def test_means_of_figure_7() -> None:
-    lossy_prefill, lossy_decode = ({"datapath": "bitmod", "weight_bits": bits} for bits in (4.0625, 3.0625))
-    assert _mean_speedup(0, _LL, _LL) == pytest.approx(1.99, abs=0.005)
-    assert _mean_speedup(20, _LL, _LL) == pytest.approx(2.41, abs=0.005)
-    assert _mean_speedup(0, lossy_prefill, lossy_decode) == pytest.approx(2.82, abs=0.005)
-    assert _mean_speedup(20, lossy_prefill, lossy_decode) == pytest.approx(4.18, abs=0.005)
+def test_the_table_of_the_page(repo_root: Path) -> None:
+    """What docs/bitmod.md says of the two accountings, its longest row left out."""
+    text = (repo_root / "docs" / "bitmod.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| (published 20\d\d|corrected) \| (\d+) \| (.+) \|$", text, re.MULTILINE)
+    assert len(found) == 8
+    for accounting, n_decodes, cells in found:
+        if (accounting, n_decodes) == ("corrected", "255"):
+            continue
+        name, _, revision = accounting.partition(" ")
+        designs = BitmodDesigns(accounting=name, revision=int(revision or 2025))
+        for design, cell in zip(("ant", "olive", "bitmod-ll", "bitmod-ly"), cells.split(" | "), strict=True):
+            speedup = fmean(designs.speedups(design, int(n_decodes)).values())
+            energy = fmean(designs.energy_ratios(design, int(n_decodes)).values())
+            assert cell == f"{speedup:.2f}, {energy:.3f}", (accounting, n_decodes, design)
