@@ -74,8 +74,8 @@ def test_lists_hold_what_there_is() -> None:
     assert [row[0] for row in list_kind("models").rows] == list(list_models())
     assert "cent" in [row[0] for row in list_kind("systems").rows]
     assert ("cent", "block") in list_kind("scopes").rows
-    assert {"azure", "vllm", "servegen"} <= {row[0] for row in list_kind("trace_formats").rows}
-    assert ("kv8", "integer", "KV", 8.25) in [row[:4] for row in list_kind("formats").rows]
+    assert {"azure", "vllm", "servegen"} <= {row[0] for row in list_kind("formats").rows}
+    assert ("kv8", "integer", "KV", 8.25) in [row[:4] for row in list_kind("number_formats").rows]
     assert ("gddr6_aim.yaml", "aim_device") in [row[:2] for row in list_kind("parts").rows]
     assert "chat" in [row[0] for row in list_kind("workloads").rows]
 
