@@ -24,6 +24,7 @@ from simulator.numerics.model_weights import LayerWeights, ModelWeights, Weights
 from simulator.numerics.number_format import NumberFormat
 from simulator.numerics.observer import Observer
 from simulator.numerics.rotary import turned
+from simulator.numerics.workers import steady_blas
 
 DENSE = "dense"
 GATED_ROWS = 64
@@ -101,11 +102,10 @@ class Transformer:
             )
         if self.observer is not None:
             self.observer.begin(ids, first)
-        angles = self.checkpoint.rotary.table(self.shape.head_dim, first + len(ids))
-        turn = (angles[0][first:], angles[1][first:])
+        turn = self.checkpoint.rotary.table(self.shape.head_dim, first, len(ids))
         x = self.weights.embedding[ids]
         # What goes beyond a format's range shows in the loss, which is refused.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), steady_blas():
             for layer, weights in enumerate(self.weights.layers):
                 x += self._attention(layer, weights, x, turn, first, cache)
                 x += self._feed_forward(layer, weights, x)
