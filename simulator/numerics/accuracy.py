@@ -119,7 +119,7 @@ def evaluate(
     for text in texts:
         model.check(text)
     n_compared = min(scope.reference_windows, len(texts))
-    reference = _reference(model, attention) if n_compared or scope.greedy_tokens else None
+    reference = _reference(model) if n_compared or scope.greedy_tokens else None
     with workers() as pool:
         done = _scored(pool, model, reference, texts, n_compared, on_window)
         greedy = _greedy(pool, model, reference, texts[0], scope)
@@ -166,10 +166,9 @@ class _Compared:
     agreement_frac: float
 
 
-def _reference(model: Transformer, attention: AttentionRule | None) -> Transformer:
+def _reference(model: Transformer) -> Transformer:
     """The fp16 model, with exact attention; the model itself where that is what it is."""
-    is_stored = replace(model.formats, name=FP16) == ModelFormats()
-    if is_stored and attention is None:
+    if model.is_exact and replace(model.formats, name=FP16) == ModelFormats():
         return model
     return Transformer(model.checkpoint, weights=model.weights if model.formats.weights is None else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.errors import WorkloadError
 from simulator.numerics.checkpoint import EMBEDDING, FINAL_NORM, HEAD, Checkpoint, layer_prefix
 from simulator.numerics.number_format import NumberFormat
 from simulator.numerics.workers import workers
@@ -74,7 +76,8 @@ class ModelWeights:
 
 def load_weights(checkpoint: Checkpoint, number_format: NumberFormat | None = None) -> ModelWeights:
     """All weights in float32, the layers' matrices rounded to a format. Raises WorkloadError on a weight that is not
-    finite."""
+    finite, and where this machine's memory cannot hold them."""
+    _check_memory(checkpoint)
     with workers() as pool:
         names = checkpoint.matrices
         rounded = dict(zip(names, pool.map(lambda name: _rounded(checkpoint, number_format, name), names), strict=True))
@@ -83,6 +86,25 @@ def load_weights(checkpoint: Checkpoint, number_format: NumberFormat | None = No
     embedding = checkpoint.tensor(EMBEDDING)
     head = embedding if checkpoint.shape.tied_embeddings else checkpoint.tensor(HEAD)
     return ModelWeights(embedding, layers, checkpoint.tensor(FINAL_NORM), head, report)
+
+
+def _check_memory(checkpoint: Checkpoint) -> None:
+    """Refuse what would be killed, or swapped out, while it is read."""
+    needed, there = 4 * checkpoint.shape.n_params, memory_bytes()
+    if there is not None and needed > there:
+        raise WorkloadError(
+            f"{checkpoint.shape.name} takes {needed / 1e9:.1f} GB in float32; this machine has {there / 1e9:.1f} GB",
+            where=str(checkpoint.path),
+            remedy="evaluate a smaller model of the family, or on a larger machine",
+        )
+
+
+def memory_bytes() -> int | None:
+    """Memory of this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

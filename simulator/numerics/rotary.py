@@ -75,9 +75,9 @@ class Rotary:
         )
         return np.asarray(plain * (kept + (1 - kept) / self.factor))
 
-    def table(self, head_dim: int, n_positions: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosines and sines of positions from 0, each float32[n_positions, head_dim / 2]; angles in float64."""
-        angles = np.arange(n_positions)[:, None] * self.inverse_frequencies(head_dim)
+    def table(self, head_dim: int, first: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosines and sines of `n` positions from `first`, each float32[n, head_dim / 2]; angles in float64."""
+        angles = np.arange(first, first + n)[:, None] * self.inverse_frequencies(head_dim)
         return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 

@@ -24,7 +24,9 @@ from simulator.numerics.model_weights import LayerWeights, ModelWeights, Weights
 from simulator.numerics.number_format import NumberFormat
 from simulator.numerics.observer import Observer
 from simulator.numerics.rotary import turned
+from simulator.numerics.workers import steady_blas
 
+DENSE = "dense"
 GATED_ROWS = 64
 """Tokens whose gates are worked on at once, few enough for a core's cache."""
 
@@ -43,8 +45,9 @@ class KvCache:
 class Transformer:
     """A checkpoint's model with its weights in memory: 4 bytes a parameter.
 
-    `formats` what its tensors are rounded to; `attention` the rule of its attention (None: exact, of the model's
-    sliding window if it has one); `observer` who looks on. Raises WorkloadError where a weight is not finite.
+    `formats` what its tensors are rounded to; `attention` the rule of its attention (None or dense: exact, of
+    the model's sliding window if it has one); `observer` who looks on; `is_exact` whether attention is that of
+    the trained model. Raises WorkloadError where a weight is not finite.
     """
 
     def __init__(
@@ -59,10 +62,10 @@ class Transformer:
         self.checkpoint = checkpoint
         self.shape = checkpoint.shape
         self.formats = formats or ModelFormats()
-        self.attention = attention or _own_attention(checkpoint)
+        self.is_exact = attention is None or attention.name == DENSE
+        self.attention = _own_attention(checkpoint) if attention is None or self.is_exact else attention
         self.observer = observer
         self.weights = weights or load_weights(checkpoint, self.formats.weights)
-        self._has_own_rule = attention is not None
 
     def with_activations(self, activations: Mapping[Site, NumberFormat]) -> Transformer:
         """The same model, sharing its weights, with other formats of the matrices' inputs."""
@@ -99,12 +102,13 @@ class Transformer:
             )
         if self.observer is not None:
             self.observer.begin(ids, first)
-        angles = self.checkpoint.rotary.table(self.shape.head_dim, first + len(ids))
-        turn = (angles[0][first:], angles[1][first:])
+        turn = self.checkpoint.rotary.table(self.shape.head_dim, first, len(ids))
         x = self.weights.embedding[ids]
-        for layer, weights in enumerate(self.weights.layers):
-            x += self._attention(layer, weights, x, turn, first, cache)
-            x += self._feed_forward(layer, weights, x)
+        # What goes beyond a format's range shows in the loss, which is refused.
+        with np.errstate(over="ignore", invalid="ignore"), steady_blas():
+            for layer, weights in enumerate(self.weights.layers):
+                x += self._attention(layer, weights, x, turn, first, cache)
+                x += self._feed_forward(layer, weights, x)
         if cache is not None:
             cache.length += len(ids)
         return self._norm(x, self.weights.norm)
@@ -183,7 +187,7 @@ class Transformer:
                 f"{n_tokens} tokens are more than the context of {self.shape.name}, {self.shape.max_context}",
                 remedy=f"use texts of at most {self.shape.max_context} tokens",
             )
-        if self._has_own_rule and n_tokens > (self.shape.sliding_window or n_tokens):
+        if not self.is_exact and n_tokens > (self.shape.sliding_window or n_tokens):
             raise WorkloadError(
                 f"{self.shape.name} attends to {self.shape.sliding_window} tokens at most, and the rule "
                 f"{self.attention.name!r} to those of all {n_tokens}",
@@ -191,14 +195,14 @@ class Transformer:
             )
 
     def _sharing(self, formats: ModelFormats, observer: Observer | None) -> Transformer:
-        rule = self.attention if self._has_own_rule else None
+        rule = None if self.is_exact else self.attention
         return Transformer(self.checkpoint, formats, rule, observer, weights=self.weights)
 
 
 def _own_attention(checkpoint: Checkpoint) -> AttentionRule:
     """Exact attention as the model was trained with."""
     window = checkpoint.shape.sliding_window
-    return attention_rule("dense") if window is None else attention_rule("window", tokens=window)
+    return attention_rule(DENSE) if window is None else attention_rule("window", tokens=window)
 
 
 def _gated(inner: Weights) -> Weights:
@@ -209,8 +213,7 @@ def _gated(inner: Weights) -> Weights:
         rows = slice(first, first + GATED_ROWS)
         gate = inner[rows, :width]
         divisor = np.negative(gate)
-        with np.errstate(over="ignore"):
-            np.exp(divisor, out=divisor)
+        np.exp(divisor, out=divisor)
         divisor += 1
         np.multiply(gate, inner[rows, width:], out=found[rows])
         found[rows] /= divisor

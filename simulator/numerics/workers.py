@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,27 @@ import numpy as np
 MAX_WORKERS = 8
 """More would work on more windows at once than a machine's memory may hold."""
 
+Threads = tuple[Callable[[], int], Callable[[int], None]]
+
+_NO_THREADS: Threads = (lambda: 0, lambda n: None)
 _FOLDERS = ("../numpy.libs", ".dylibs")
 # Names in the wheels of NumPy 2, and of those before.
 _PREFIXES = ("scipy_openblas", "openblas")
 _SUFFIXES = ("64_", "")
+
+
+@contextmanager
+def steady_blas() -> Iterator[None]:
+    """NumPy's OpenBLAS on one thread; within `workers` it is so already."""
+    get, put = _openblas_threads() or _NO_THREADS
+    n_before = get()
+    if n_before > 1:
+        put(1)
+    try:
+        yield
+    finally:
+        if n_before > 1:
+            put(n_before)
 
 
 @contextmanager
@@ -31,17 +49,12 @@ def workers() -> Iterator[Executor]:
 
     Without NumPy's own OpenBLAS there is one worker, and the BLAS that there is has as many threads as it likes.
     """
-    threads = _openblas_threads()
-    n_workers = 1 if threads is None else min(MAX_WORKERS, _n_cores())
-    get, put = threads or (lambda: 0, lambda n: None)
-    n_before = get()
-    put(1)
-    pool = ThreadPoolExecutor(n_workers)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        put(n_before)
+    with steady_blas():
+        pool = ThreadPoolExecutor(1 if _openblas_threads() is None else min(MAX_WORKERS, _n_cores()))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _n_cores() -> int:
@@ -49,7 +62,8 @@ def _n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _openblas_threads() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+@cache
+def _openblas_threads() -> Threads | None:
     """Functions that tell and set the threads of NumPy's OpenBLAS, where it brings one."""
     package = Path(np.__file__).parent
     for folder in _FOLDERS:
