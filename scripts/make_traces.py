@@ -56,13 +56,11 @@ def matrix_products() -> str:
     """
     lines = ["name,M,N,K,count"]
     for phase, tokens, rows, pairs in (("prefill", PROMPT, PROMPT, HEADS), ("decode", BATCH, 1, HEADS * BATCH)):
-        for name in ("q_proj", "k_proj", "v_proj"):
-            lines.append(f"{phase}.{name},{tokens},{HIDDEN},{HIDDEN},{LAYERS}")
+        lines += [f"{phase}.{name},{tokens},{HIDDEN},{HIDDEN},{LAYERS}" for name in ("q_proj", "k_proj", "v_proj")]
         lines.append(f"{phase}.attention_score,{rows},{PROMPT},{HIDDEN // HEADS},{LAYERS * pairs}")
         lines.append(f"{phase}.attention_output,{rows},{HIDDEN // HEADS},{PROMPT},{LAYERS * pairs}")
         lines.append(f"{phase}.o_proj,{tokens},{HIDDEN},{HIDDEN},{LAYERS}")
-        for name in ("gate_proj", "up_proj"):
-            lines.append(f"{phase}.{name},{tokens},{FFN},{HIDDEN},{LAYERS}")
+        lines += [f"{phase}.{name},{tokens},{FFN},{HIDDEN},{LAYERS}" for name in ("gate_proj", "up_proj")]
         lines.append(f"{phase}.down_proj,{tokens},{HIDDEN},{FFN},{LAYERS}")
         lines.append(f"{phase}.lm_head,{1 if rows > 1 else BATCH},{VOCABULARY},{HIDDEN},1")
     return "\n".join(lines) + "\n"

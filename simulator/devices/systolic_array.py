@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -104,13 +104,18 @@ class SystolicArray:
                 refusal.raise_at_place()
             return self
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, dram: StreamedDram | None = None) -> None:
         self.config = config
+        self._measured = dram
 
     @cached_property
     def dram(self) -> StreamedDram:
-        """What the DRAM gives; measured once."""
-        return streamed(self.config.dram)
+        """What the DRAM gives: handed over, or measured once."""
+        return self._measured or streamed(self.config.dram)
+
+    def changed(self, **fields: Any) -> SystolicArray:
+        """Another array with fields of the configuration replaced, unchecked, before the same DRAM, measured once."""
+        return SystolicArray(self.config.model_copy(update=fields), self.dram)
 
     @property
     def rates_gb_per_s(self) -> tuple[float, float]:

@@ -28,7 +28,8 @@ _SRAM = {
     "ofmap_sram_reads": closed.OFMAP_READS,
     "ofmap_sram_writes": closed.OFMAP_WRITES,
 }
-_MOST_SHOWN = 40
+_MOST_SHOWN = 40  # products of a list that is printed
+_SHOWN = ("name", "count", "cycles", "total_cycles", "utilisation_frac", "bound")
 _PEAKS = {
     "peak_left_words_per_cyc": walked.LEFT,
     "peak_top_words_per_cyc": walked.TOP,
@@ -47,6 +48,7 @@ def run_record(array: SystolicArray, replayed: Replayed) -> RunRecord:
             for name, column in zip(OPERANDS[config.dataflow], (0, 1, 2), strict=True)
         }
     }
+    table, is_short = _table(array, replayed), len(gemms) <= _MOST_SHOWN
     time_ps = metrics["time_us"] * 1e6
     ledger = array.dram.ledger(int(metrics["dram_read_bytes"]), int(metrics["dram_write_bytes"]), time_ps)
     if ledger is not None:
@@ -60,8 +62,8 @@ def run_record(array: SystolicArray, replayed: Replayed) -> RunRecord:
         headlines=_headlines(array, metrics),
         notes=_notes(array, replayed),
         key_metrics=("cycles", "total_cycles", "utilisation_frac", "total_utilisation_frac", "traffic_over_unique"),
-        tables={"gemms": _table(array, replayed)},
-        shown_tables=("gemms",) if len(gemms) <= _MOST_SHOWN else (),
+        tables={"gemms": table, **({"products": _shown(table)} if is_short else {})},
+        shown_tables=("products",) if is_short else (),
     )
 
 
@@ -143,6 +145,12 @@ def _table(array: SystolicArray, replayed: Replayed) -> Table:
     if replayed.most is not None:
         columns |= {name: replayed.most[:, column].tolist() for name, column in _PEAKS.items()}
     return Table(tuple(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _shown(table: Table) -> Table:
+    """What of the table a screen has room for."""
+    places = [table.columns.index(column) for column in _SHOWN]
+    return Table(_SHOWN, [tuple(row[place] for place in places) for row in table.rows])
 
 
 def _headlines(array: SystolicArray, metrics: dict[str, int | float]) -> tuple[str, ...]:

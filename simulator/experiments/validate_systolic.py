@@ -38,7 +38,6 @@ class SystolicTargets(BaseModel):
     suite: str
     source: str
     part: str
-    clock_hz: float
     cycles: str
     memory: str
     refetched: str
@@ -92,23 +91,27 @@ def reference_runs(targets: SystolicTargets, folder: Path) -> list[ReferenceRun]
         return [_run(row) for row in csv.DictReader(stream) if row["suite"] == targets.suite]
 
 
-def device_for(run: ReferenceRun, targets: SystolicTargets) -> SystolicArray:
-    """Our array of the same size, with the same buffers; sums are a word wide, as there."""
+def array_like(run: ReferenceRun, base: SystolicArray) -> SystolicArray:
+    """Our array of the same size, with the same buffers, at a word a cycle for each GB/s; sums are a word wide, as
+    there."""
     ifmap, filters, ofmap = (size * _BYTES_PER_KB for size in run.buffers_kb)
-    sets = {
-        "dataflow": run.dataflow,
-        "rows": run.array[0],
-        "cols": run.array[1],
-        "clock": f"{targets.clock_hz:.0f} Hz",
-        "word": "1 B",
-        "accumulator": "1 B",
-        "ifmap_sram": f"{ifmap} B",
-        "filter_sram": f"{filters} B",
-        "ofmap_sram": f"{ofmap} B",
-    }
-    if run.words_per_cyc is not None:
-        sets["bandwidth"] = f"{run.words_per_cyc * targets.clock_hz:.0f} B/s"
-    device = load_device(data_directory("hw_configs") / targets.part, sets)[1]
+    return base.changed(
+        dataflow=run.dataflow,
+        rows=run.array[0],
+        cols=run.array[1],
+        clock_hz=1e9,
+        word_bytes=1,
+        accumulator_bytes=1,
+        ifmap_sram_bytes=ifmap,
+        filter_sram_bytes=filters,
+        ofmap_sram_bytes=ofmap,
+        bandwidth_gb_per_s=None if run.words_per_cyc is None else float(run.words_per_cyc),
+    )
+
+
+def base_array(targets: SystolicTargets) -> SystolicArray:
+    """The part that stands in for SCALE-Sim's configurations."""
+    device = load_device(data_directory("hw_configs") / targets.part)[1]
     assert isinstance(device, SystolicArray)
     return device
 
@@ -117,11 +120,12 @@ def systolic_points(path: Path) -> Iterator[Point | Claim]:
     """Every number of the runs beside ours."""
     targets = load_systolic_targets(path)
     runs = reference_runs(targets, path.parent)
+    base = base_array(targets)
     alone = Group("systolic_cycles", targets.cycles, targets.source)
     together = Group("systolic_memory", targets.memory, targets.source, folded=False)
     ratios = []
     for run in runs:
-        device = device_for(run, targets)
+        device = array_like(run, base)
         replayed = device.run(run.gemms)
         yield from _cycle_points(alone, run, replayed)
         if run.words_per_cyc is not None:
@@ -159,10 +163,8 @@ def _cycle_points(group: Group, run: ReferenceRun, replayed: Replayed) -> Iterat
 def _seconds_per_gemm(device: SystolicArray, run: ReferenceRun, n_timed: int) -> float:
     """CPU seconds of a product, in a list of many alike; the memory's streams are measured before."""
     gemms = run.gemms
-    many = GemmList(
-        gemms.file, gemms.names * n_timed, *(np.repeat(one, n_timed) for one in (gemms.m, gemms.n, gemms.k)),
-        np.ones(n_timed, np.int64), np.ones(n_timed, np.int64),
-    )  # fmt: skip
+    m, n, k, ones = (np.repeat(one, n_timed) for one in (gemms.m, gemms.n, gemms.k, gemms.count))
+    many = GemmList(gemms.file, gemms.names * n_timed, m, n, k, ones, ones)
     begun = time.process_time()
     device.run(many)
     return max(time.process_time() - begun, 1e-9) / n_timed
