@@ -21,6 +21,9 @@ RATE_QPS = 5.5
 SHIPPED = Path(__file__).resolve().parents[1] / "traces"
 START = datetime(2024, 1, 1)
 TICKS_PER_S = 10**7
+# Llama 2 7B; a test compares the products with the operators that the simulator has of it.
+LAYERS, HIDDEN, HEADS, FFN, VOCABULARY = 32, 4096, 32, 11008, 32000
+PROMPT, BATCH = 512, 16
 
 
 def lognormal_tokens(u: float, median: float, p90: float, largest: int) -> int:
@@ -45,7 +48,25 @@ def conversation() -> str:
     return "\n".join(lines) + "\n"
 
 
-TRACES = {"conversation_2k.csv": conversation}
+def matrix_products() -> str:
+    """The matrix products of Llama 2 7B: a prefill of one prompt, and a decode step of 16 sequences, as M,N,K.
+
+    `count` says how often a row comes. Scores and outputs of attention are products of one head (prefill) or of one
+    head and sequence (decode); masked scores are computed, as arrays without a mask do.
+    """
+    lines = ["name,M,N,K,count"]
+    for phase, tokens, rows, pairs in (("prefill", PROMPT, PROMPT, HEADS), ("decode", BATCH, 1, HEADS * BATCH)):
+        lines += [f"{phase}.{name},{tokens},{HIDDEN},{HIDDEN},{LAYERS}" for name in ("q_proj", "k_proj", "v_proj")]
+        lines.append(f"{phase}.attention_score,{rows},{PROMPT},{HIDDEN // HEADS},{LAYERS * pairs}")
+        lines.append(f"{phase}.attention_output,{rows},{HIDDEN // HEADS},{PROMPT},{LAYERS * pairs}")
+        lines.append(f"{phase}.o_proj,{tokens},{HIDDEN},{HIDDEN},{LAYERS}")
+        lines += [f"{phase}.{name},{tokens},{FFN},{HIDDEN},{LAYERS}" for name in ("gate_proj", "up_proj")]
+        lines.append(f"{phase}.down_proj,{tokens},{HIDDEN},{FFN},{LAYERS}")
+        lines.append(f"{phase}.lm_head,{1 if rows > 1 else BATCH},{VOCABULARY},{HIDDEN},1")
+    return "\n".join(lines) + "\n"
+
+
+TRACES = {"conversation_2k.csv": conversation, "llama2_7b_gemms.csv": matrix_products}
 
 
 def recorded_sums() -> list[str]:

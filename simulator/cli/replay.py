@@ -30,7 +30,7 @@ def replay(
 
     A DRAM takes loads and stores, vectors of coordinates, CSV, or synthetic traffic; an AiM device its instructions; a
     fabric transfers; a GPU a CSV of kernels, predicted row by row; a tracker of hot pages a trace of memory accesses,
-    or synthetic ones.
+    or synthetic ones; a systolic array a CSV of matrix products (M, N, K).
     """
     from simulator.report.printing import show_run
 

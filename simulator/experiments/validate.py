@@ -25,6 +25,7 @@ from simulator.experiments.validate_records import (
 )
 from simulator.experiments.validate_replays import replay_points
 from simulator.experiments.validate_runs import Runs
+from simulator.experiments.validate_systolic import systolic_points
 from simulator.experiments.validate_targets import (
     Targets,
     check_name,
@@ -38,7 +39,8 @@ from simulator.experiments.validate_tiers import tier_points
 from simulator.report.wording import take_apart
 
 _POINTS: dict[str, Callable[[Path], Iterator[AnyPoint]]] = {
-    "attacc": attacc_points, "m5": m5_points, "papi": papi_points, "replays": replay_points, "tiers": tier_points,
+    "attacc": attacc_points, "m5": m5_points, "papi": papi_points, "replays": replay_points,
+    "systolic": systolic_points, "tiers": tier_points,
 }  # fmt: skip
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
 

@@ -11,6 +11,7 @@ import numpy as np
 from simulator.devices.aim_device import Detail
 from simulator.devices.gpu_kernel_rows import KernelRow
 from simulator.devices.gpu_replay import predict
+from simulator.devices.systolic_array import Dataflow
 from simulator.experiments.access_run import run_access_workload
 from simulator.experiments.access_settings import bound_access_settings
 from simulator.experiments.access_traces import describe_accesses
@@ -42,6 +43,7 @@ def warmup() -> None:
     _warm_trackers()
     _warm_gpus()
     _warm_formats()
+    _warm_systolic()
 
 
 def _warm_memories() -> None:
@@ -92,3 +94,13 @@ def _warm_formats() -> None:
     """Round a little matrix to levels, to the best of several tables of them, to pairs, and to blocks."""
     for name in ("fp4", "bitmod_3b", "ant4", "olive4", "anda_m6"):
         format_named(name).rounded(np.ones((1, 2), np.float32))
+
+
+def _warm_systolic() -> None:
+    """Replay a small product, cycle by cycle, too."""
+    part = data_directory("hw_configs") / "parts" / "systolic.yaml"
+    with tempfile.TemporaryDirectory() as folder:
+        products = Path(folder) / "products.csv"
+        products.write_text("M,N,K\n3,4,5\n")
+        for dataflow in get_args(Dataflow):
+            plan_replay(part, products, sets={"dataflow": dataflow, "walk": True}).perform()

@@ -4,6 +4,7 @@ Folds are laid on a grid (see `systolic`). Three operands: X belongs to a row of
 In OS both X and Y are read and Z, the outputs, is written; in WS and IS X and Z are read, and Y are the sums, which
 every row of the grid adds to. Half of each buffer keeps what will be used again, up to its size; the other half takes
 in what the next fold lacks while this one computes, and a fold that has finished writes out while the next computes.
+With one buffer all of it keeps, and words move between folds.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from numba import njit
 from simulator.kernels.systolic import OS, fold_cycles, grid
 
 ROWS_OUTER, COLS_OUTER, EITHER = 0, 1, 2
-# Where sizes stand in `sizes`: words that the keeping halves hold for X, Y and Z's buffers, bytes of words and of sums.
-KEEP_X, KEEP_Y, WORD_BYTES, SUM_BYTES, N_SIZES = 0, 1, 2, 3, 4
+# Where sizes stand in `sizes`: words of X and Y that stay on the chip, bytes of words and of sums, and whether words
+# move while a fold computes.
+KEEP_X, KEEP_Y, WORD_BYTES, SUM_BYTES, OVERLAPS, N_SIZES = 0, 1, 2, 3, 4, 5
 # Where the memory's speed stands in `speed`: cycles that a byte takes, and cycles before the first one.
 READ_CYC, WRITE_CYC, LATENCY_CYC, N_SPEED = 0, 1, 2, 3
 # Results: words of X, Y and Z moved, bytes read and written, cycles with stalls, those of the first fill and the last
-# drain, and the order of the folds.
+# drain, and the order of the folds. TOTAL is -1 where it is beyond what is counted.
 X_WORDS, Y_WORDS, Z_WORDS, READ_BYTES, WRITE_BYTES, TOTAL, EXPOSED, ORDER, N_RESULTS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+MOST_CYCLES = float(1 << 60)
 
 
 @njit(cache=True)
@@ -47,7 +50,10 @@ def time_products(dataflow, m, n, k, rows, cols, order, sizes, speed, results):
                 best_cyc, best_bytes = spent, read + written
                 results[at, X_WORDS], results[at, Y_WORDS], results[at, Z_WORDS] = x, y, z
                 results[at, READ_BYTES], results[at, WRITE_BYTES] = read, written
-                results[at, TOTAL], results[at, EXPOSED] = math.ceil(spent) - 1, math.ceil(exposed)
+                if spent > MOST_CYCLES:
+                    results[at, TOTAL], results[at, EXPOSED] = -1, 0
+                else:
+                    results[at, TOTAL], results[at, EXPOSED] = math.ceil(spent) - 1, math.ceil(exposed)
                 results[at, ORDER] = tried
 
 
@@ -114,7 +120,8 @@ def _elapsed(dataflow, grid_rows, grid_cols, stream, rows, cols, order, sizes, s
                 moving += _stored(shape, o, i - 1, sizes) * speed[WRITE_CYC]
             elif o > 0:
                 moving += _stored(shape, o - 1, inner - 1, sizes) * speed[WRITE_CYC]
-            spent += max(float(compute_cyc), moving) * (float(o_times) * float(i_times))
+            slot = max(float(compute_cyc), moving) if sizes[OVERLAPS] else compute_cyc + moving
+            spent += slot * (float(o_times) * float(i_times))
     return spent, fill + drain
 
 

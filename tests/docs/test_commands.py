@@ -27,6 +27,7 @@ PAGES = (
     "docs/gpu.md",
     "docs/gpu_parts.md",
     "docs/gpu_calibrating.md",
+    "docs/systolic.md",
     "docs/tiers.md",
     "docs/m5.md",
     "docs/llm_accesses.md",

@@ -111,7 +111,7 @@ def test_cells_that_move_data_compute_the_product_in_as_many_cycles(
 def timed(
     dataflow: str, shape: tuple[int, int, int], array: tuple[int, int], memory: twin.Memory, order: int
 ) -> list[int]:
-    sizes = np.array([memory.keep_x, memory.keep_y, memory.word_bytes, memory.sum_bytes], np.int64)
+    sizes = np.array([memory.keep_x, memory.keep_y, memory.word_bytes, memory.sum_bytes, memory.overlaps], np.int64)
     speed = np.array([memory.read_cyc, memory.write_cyc, memory.latency_cyc])
     results = np.zeros((1, memory_kernel.N_RESULTS), np.int64)
     products = (np.array([one], np.int64) for one in shape)
@@ -128,6 +128,7 @@ MEMORIES = st.builds(
     read_cyc=st.sampled_from([0.01, 0.1, 0.5, 2.0]),
     write_cyc=st.sampled_from([0.01, 0.1, 0.7]),
     latency_cyc=st.sampled_from([0.0, 3.0, 40.0]),
+    overlaps=st.booleans(),
 )
 SHAPES = st.tuples(SMALL, SMALL, SMALL)
 ARRAYS = st.tuples(st.integers(1, 9), st.integers(1, 9))

@@ -151,7 +151,8 @@ def _weights_stay(ran: Ran, a: Matrix, b: Matrix, first_k: int, first_n: int, ro
 
 @dataclass(frozen=True)
 class Memory:
-    """Words kept of X and Y, bytes of words and sums, and cycles that a byte and the first one take."""
+    """Words kept of X and Y, bytes of words and sums, cycles that a byte and the first one take, and whether words move
+    while a fold computes."""
 
     keep_x: int
     keep_y: int
@@ -160,6 +161,7 @@ class Memory:
     read_cyc: float
     write_cyc: float
     latency_cyc: float
+    overlaps: bool = True
 
 
 @dataclass(frozen=True)
@@ -213,5 +215,5 @@ def elapsed_cyc(traffic: Sequence[Moved], compute_cyc: int, memory: Memory) -> f
             moving += traffic[at + 1].read * memory.read_cyc
         if at > 0:
             moving += traffic[at - 1].written * memory.write_cyc
-        total += max(compute_cyc, moving)
+        total += max(compute_cyc, moving) if memory.overlaps else compute_cyc + moving
     return total + traffic[-1].written * memory.write_cyc
