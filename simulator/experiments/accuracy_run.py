@@ -10,6 +10,7 @@ from simulator.contracts.accuracy import EvaluatesAccuracy
 from simulator.contracts.results import RunRecord, Scalar, Series
 from simulator.experiments.accuracy_settings import AccuracySettings
 from simulator.numerics.accuracy import Accuracy
+from simulator.numerics.format_names import model_formats
 
 KEY_METRICS = ("loss", "perplexity", "bits_per_weight", "kl_nats", "bops_saving")
 
@@ -67,7 +68,9 @@ def _breakdown(accuracy: Accuracy) -> dict[str, dict[str, Scalar]]:
     bits.update({"keys": accuracy.bits_per_key, "values": accuracy.bits_per_value})
     found: dict[str, dict[str, Scalar]] = {"bits_per_value": bits}
     if picks := accuracy.weights.special_picks:
-        found["groups_by_special_value"] = {str(pick): count for pick, count in picks.items()}
+        weights = model_formats(accuracy.format).weights
+        names = () if weights is None else weights.choice_names
+        found["groups_by_choice"] = {names[pick] if names else str(pick): count for pick, count in picks.items()}
     return found
 
 

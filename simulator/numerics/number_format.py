@@ -74,6 +74,11 @@ class NumberFormat(ABC):
     def bits_per_value(self, n_columns: int) -> float:
         """Stored bits of a value in rows of `n_columns`, scales and all other metadata included."""
 
+    @property
+    def choice_names(self) -> tuple[str, ...]:
+        """What the numbers in `extra["special"]` of a group stand for, where a format has such a choice."""
+        return ()
+
     def rounded(self, values: Matrix) -> NDArray[np.float32]:
         """A matrix through the format and back."""
         return self.dequantize(self.quantize(values))

@@ -81,7 +81,7 @@ def test_lists_hold_what_there_is() -> None:
 
 
 def test_formats_fit_a_terminal(sim) -> None:
-    assert max(map(len, sim("list", "formats").out.splitlines())) <= 80
+    assert max(map(len, sim("list", "number_formats").out.splitlines())) <= 80
 
 
 def test_an_unknown_list_is_refused(sim) -> None:

@@ -92,6 +92,11 @@ class Bitmod(GroupedFormat):
         channel_bits = 0 if self.config.scale_bits is None else CHANNEL_SCALE_BITS
         return super().bits_per_value(n_columns) + channel_bits / n_columns
 
+    @property
+    def choice_names(self) -> tuple[str, ...]:
+        """The special values."""
+        return tuple(f"{value:+g}" for value in self.config.candidates)
+
     def quantize(self, values: Matrix) -> Quantized:
         """Codes, scales and `special`, the place of a group's special value among the candidates.
 
