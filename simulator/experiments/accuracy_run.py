@@ -22,8 +22,9 @@ def run_accuracy_workload(settings: AccuracySettings) -> tuple[RunRecord, Mappin
     accuracy: Accuracy = found.accuracy
     metrics = {**accuracy_metrics(accuracy), **found.metrics}
     n, losses = accuracy.n_windows, accuracy.window_losses
+    rule = "" if accuracy.attention == "dense" else f", attention by {accuracy.attention},"
     headline = (
-        f"{accuracy.model} in {accuracy.format}: perplexity {accuracy.perplexity:,.4f}, loss {accuracy.loss:.4f} nats "
+        f"{accuracy.model} in {accuracy.format}{rule}: perplexity {accuracy.perplexity:,.4f}, loss {accuracy.loss:.4f} nats "
         f"a token, over {n} window{'s' * (n > 1)} of {accuracy.window_tokens:,} tokens"
     )
     windows = settings.workload.first_window + np.arange(n)
@@ -55,7 +56,7 @@ def accuracy_metrics(accuracy: Accuracy) -> dict[str, int | float]:
     if (compared := accuracy.comparison) is not None:
         found["kl_nats"] = compared.kl_nats
         found["same_next_token_frac"] = compared.agreement_frac
-        found["loss_increase"] = compared.loss - compared.reference_loss
+        found["loss_increase_nats"] = compared.loss - compared.reference_loss
     if (greedy := accuracy.greedy) is not None:
         found["same_text_tokens"] = greedy.n_same_before_difference
         found["same_text_frac"] = greedy.same_frac
@@ -77,7 +78,7 @@ def _breakdown(accuracy: Accuracy) -> dict[str, dict[str, Scalar]]:
 def _notes(accuracy: Accuracy) -> Iterator[str]:
     if (compared := accuracy.comparison) is not None:
         first = "the first window" if compared.n_windows == 1 else f"the first {compared.n_windows} windows"
-        yield f"KL, the same next token and loss_increase: against the model as stored, over {first}"
+        yield f"KL, the same next token and the increase of loss: against the model as stored, over {first}"
     if (greedy := accuracy.greedy) is not None:
         yield (
             f"the likeliest text after {greedy.n_prompt} tokens: the first {greedy.n_same_before_difference} of "

@@ -20,6 +20,7 @@ _STATISTIC = re.compile(rf"(?P<base>.+)_(?P<statistic>{'|'.join(_STATISTICS)})$"
 _OF_A_FAMILY = re.compile(rf"(?P<base>.+)_(?P<statistic>{'|'.join(_STATISTICS)}|n)(?P<unit>_frac)?$")
 _BY = re.compile(r"(?P<what>.+)_by_(?P<axis>[a-z0-9]+)(?P<unit>_.+)?$")
 _GROUPS = (
+    ("Predictions", re.compile(r"nats(/.+)?$")),
     ("Throughput", re.compile(r".+/(s|h|day)$")),
     ("Energy and power", re.compile(r"([pnumk]?J|kWh)(/.+)?$|[mk]?W$")),
     ("Time", re.compile(r"([pnum]?s|h|cycles)(/.+)?$")),
@@ -27,6 +28,7 @@ _GROUPS = (
     ("Size and traffic", re.compile(r"bytes|bits|[KMGkmg]i?B$")),
 )
 _REST = "Counts"
+_OF_WORDS = {"perplexity": "Predictions"}  # numbers without a unit that belong to others
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class TextTable:
 
 
 def metric_groups(metrics: Mapping[str, int | float]) -> list[MetricGroup]:
-    """Metrics grouped by their unit, in the order throughput, energy, time, use, size, counts; percentiles left out."""
+    """Metrics grouped by their unit, in the order predictions, throughput, energy, time, use, size, counts; percentiles left out."""
     families = _families(metrics)
     grouped: dict[str, list[tuple[str, str, str]]] = {title: [] for title, _ in _GROUPS}
     grouped[_REST] = []
@@ -57,7 +59,8 @@ def metric_groups(metrics: Mapping[str, int | float]) -> list[MetricGroup]:
         if _base(name) in families:
             continue
         named = wording.take_apart(name)
-        title = next((title for title, pattern in _GROUPS if pattern.match(named.unit)), _REST)
+        by_unit = next((title for title, pattern in _GROUPS if pattern.match(named.unit)), _REST)
+        title = next((title for word, title in _OF_WORDS.items() if named.words.endswith(word)), by_unit)
         grouped[title].append((named.words, *wording.quantity(value, named.unit)))
     return [MetricGroup(title, tuple(rows)) for title, rows in grouped.items() if rows]
 

@@ -16,14 +16,16 @@ _UNITS = {
     "hz": "Hz", "khz": "kHz", "mhz": "MHz", "ghz": "GHz",
     "cyc": "cycles", "cycles": "cycles", "tokens": "tokens", "requests": "requests", "queries": "queries",
     "commands": "commands", "usd": "USD", "frac": "%", "mm2": "mm2",
+    "nats": "nats",
 }  # fmt: skip
 _RATES = {**_UNITS, "gops": "GOPS", "flops": "FLOPS", "tflops": "TFLOPS", "accesses": "accesses"}
 _PER = {"s": "s", "token": "token", "query": "query", "request": "request", "bit": "bit", "byte": "byte", "h": "h",
         "day": "day", "bank": "bank", "channel": "channel", "device": "device", "step": "step"}  # fmt: skip
 _WORDS = {
     "ttft": "TTFT", "tpot": "TPOT", "tbt": "TBT", "e2e": "end to end", "slo": "SLO", "kv": "KV", "pim": "PIM",
-    "pnm": "PNM", "cxl": "CXL", "dram": "DRAM", "gpu": "GPU", "cpu": "CPU", "fc": "FC", "ddr": "DDR",
+    "pnm": "PNM", "cxl": "CXL", "dram": "DRAM", "gpu": "GPU", "cpu": "CPU", "fc": "FC", "ddr": "DDR", "kl": "KL", "sram": "SRAM", "bops": "BOPs",
 }  # fmt: skip
+_WHOLE = {"loss": "nats/token"}  # names that everybody knows without their unit
 _RATE = re.compile(rf"_(?P<unit>{'|'.join(_RATES)})_per_(?P<per>{'|'.join(_PER)})$")
 _PLAIN = re.compile(rf"_(?P<unit>{'|'.join(_UNITS)})$")
 _SPEED = re.compile(r"^(?P<what>\w+)_per_cpu_s$")
@@ -40,6 +42,8 @@ class Named:
 
 def take_apart(name: str) -> Named:
     """Split `prefill_throughput_tokens_per_s` into "prefill throughput" and "tokens/s"."""
+    if name in _WHOLE:
+        return Named(words(name), _WHOLE[name])
     if match := _SPEED.search(name):  # of the simulator itself
         return Named(words(match["what"]), "/CPU-s")
     if match := _RATE.search(name):

@@ -23,6 +23,7 @@ PAGES = (
     "docs/pim_stack.md",
     "docs/attacc.md",
     "docs/papi.md",
+    "docs/accuracy.md",
     "docs/bitmod.md",
     "docs/gpu.md",
     "docs/gpu_parts.md",
