@@ -1,7 +1,7 @@
 """Token ids of text files: python scripts/make_tokens.py TOKENIZER.json OUT.npy FILE...
 
 Documents follow each other in the order given, with token 0 before each. Needs the package `tokenizers`, which the
-simulator itself does not. `workloads/tokens/docs_and_source.npy` was made so (its README says from what).
+simulator itself does not. `workloads/tokens/own_source.npy` was made so (its README says from what).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def run_accuracy_workload(settings: AccuracySettings) -> tuple[RunRecord, Mappin
     n, losses = accuracy.n_windows, accuracy.window_losses
     rule = "" if accuracy.attention == "dense" else f", attention by {accuracy.attention},"
     headline = (
-        f"{accuracy.model} in {accuracy.format}{rule}: perplexity {accuracy.perplexity:,.4f}, loss {accuracy.loss:.4f} nats "
-        f"a token, over {n} window{'s' * (n > 1)} of {accuracy.window_tokens:,} tokens"
+        f"{accuracy.model} in {accuracy.format}{rule}: perplexity {accuracy.perplexity:,.4f}, "
+        f"loss {accuracy.loss:.4f} nats a token, over {n} window{'s' * (n > 1)} of {accuracy.window_tokens:,} tokens"
     )
     windows = settings.workload.first_window + np.arange(n)
     record = RunRecord(

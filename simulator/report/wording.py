@@ -23,7 +23,8 @@ _PER = {"s": "s", "token": "token", "query": "query", "request": "request", "bit
         "day": "day", "bank": "bank", "channel": "channel", "device": "device", "step": "step"}  # fmt: skip
 _WORDS = {
     "ttft": "TTFT", "tpot": "TPOT", "tbt": "TBT", "e2e": "end to end", "slo": "SLO", "kv": "KV", "pim": "PIM",
-    "pnm": "PNM", "cxl": "CXL", "dram": "DRAM", "gpu": "GPU", "cpu": "CPU", "fc": "FC", "ddr": "DDR", "kl": "KL", "sram": "SRAM", "bops": "BOPs",
+    "pnm": "PNM", "cxl": "CXL", "dram": "DRAM", "gpu": "GPU", "cpu": "CPU", "fc": "FC", "ddr": "DDR",
+    "kl": "KL", "sram": "SRAM", "bops": "BOPs",
 }  # fmt: skip
 _WHOLE = {"loss": "nats/token"}  # names that everybody knows without their unit
 _RATE = re.compile(rf"_(?P<unit>{'|'.join(_RATES)})_per_(?P<per>{'|'.join(_PER)})$")

@@ -31,7 +31,7 @@ class AccuracyWorkload(BaseModel):
 
     kind: Literal["accuracy"] = "accuracy"
     checkpoint: str = "tiny-llama"
-    tokens: str = "docs_and_source"
+    tokens: str = "own_source"
     format: str | None = None
     n_windows: PositiveInt = 8
     first_window: NonNegativeInt = 0

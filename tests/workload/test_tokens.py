@@ -23,8 +23,8 @@ def test_windows_follow_each_other(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_tokens_have_a_name() -> None:
-    tokens = TokenFile.read("docs_and_source")
-    assert len(tokens.tokens) == 57_107
+    tokens = TokenFile.read("own_source")
+    assert len(tokens.tokens) == 85_939
     assert tokens.tokens.max() < 8192
     assert tokens.tokens[0] == 0
 
@@ -75,5 +75,5 @@ def test_tokens_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_those_that_are_there() -> None:
-    with pytest.raises(WorkloadError, match="docs_and_source"):
+    with pytest.raises(WorkloadError, match="own_source"):
         TokenFile.read("docs_and_sauce")
