@@ -159,7 +159,7 @@ def test_an_unknown_name_is_refused(sim) -> None:
     assert (outcome.code, "cent" in outcome.err) == (2, True)
     with pytest.raises(ConfigError):
         validate(("nothing",))
-    assert list_targets() == ["attacc", "cent", "cent_figures", "dram", "gpu", "m5", "papi", "tiers"]
+    assert list_targets() == ["attacc", "cent", "cent_figures", "dram", "gpu", "m5", "papi", "systolic", "tiers"]
 
 
 @pytest.mark.parametrize(
