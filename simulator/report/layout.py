@@ -51,7 +51,7 @@ class TextTable:
 
 
 def metric_groups(metrics: Mapping[str, int | float]) -> list[MetricGroup]:
-    """Metrics grouped by their unit, predictions first, then throughput, energy, time, use, size and counts; percentiles
+    """Metrics grouped by their unit: predictions, throughput, energy, time, use, size, counts; percentiles
     left out."""
     families = _families(metrics)
     grouped: dict[str, list[tuple[str, str, str]]] = {title: [] for title, _ in _GROUPS}
