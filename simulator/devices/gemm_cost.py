@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from pydantic import BaseModel, ConfigDict
+
+from simulator.core.quantities import PicojoulesPerByte, PositiveInt
 from simulator.core.rounding import ceil_div
+from simulator.devices.dram_stream import StreamedDram
 from simulator.devices.gemm_array import GemmArray
 from simulator.devices.gemm_buffers import GemmBuffers, Port
-from simulator.devices.gemm_memory import DramStream, PublishedMemory
 from simulator.devices.gemm_work import WORD_BITS, Fetches, Gemm, Phase, fetches
 
 
@@ -55,6 +58,15 @@ class Ports:
     def notes(self) -> tuple[str, ...]:
         """What of their energies is no row of the table."""
         return tuple(port.note for port in (self.weight, self.activation) if port.note)
+
+
+class PublishedMemory(BaseModel):
+    """A memory as a figure per cycle and per byte, reads and writes alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes_per_cycle: PositiveInt
+    energy_pj_per_byte: PicojoulesPerByte
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ class CorrectedSums:
     array: GemmArray
     buffer_bytes: int
     ports: dict[Phase, Ports]
-    memory: DramStream
+    memory: StreamedDram
     element_pj: float
     idle_frac: float
     period_ps: float
@@ -139,7 +151,7 @@ class CorrectedSums:
                 gemm, ports, ceil_div(gemm.tokens, passes.shape.columns), gemm.outputs, passes.shape.rows
             ),
             sram_write_pj=_packed_pj(gemm, times, ports),
-            dram_pj=self.memory.dynamic_pj(read, written),
+            dram_pj=sum(self.memory.dynamic_pj(read, written).values()),
         )
 
 

@@ -25,7 +25,7 @@ from simulator.contracts.results import RunRecord
 from simulator.core.errors import ModelFault, WorkloadError
 from simulator.core.quantities import PositiveBytes
 from simulator.devices.dram import Dram
-from simulator.devices.systolic_dram import StreamedDram, streamed
+from simulator.devices.dram_stream import StreamedDram, streamed
 from simulator.kernels import systolic as closed
 from simulator.kernels import systolic_memory as memory
 from simulator.kernels import systolic_walk as walked

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from simulator.core.binding import bind
 from simulator.core.config import ConfigTree, tree_of
 from simulator.core.errors import SimulatorError, WorkloadError
-from simulator.experiments.settings import BoundSystem, RunConfig, bound_system
+from simulator.experiments.settings import BoundSystem, RunConfig, bound_system, check_kind
 from simulator.workload.access_config import AccessWorkload
 from simulator.workload.access_file import AccessFile
 from simulator.workload.access_reading import read_accesses
@@ -94,12 +94,7 @@ def bound_access_settings(tree: ConfigTree, config: str | Path, system: BoundSys
     """Bind a configuration of this kind. Raises ConfigError or WorkloadError at the place that is wrong."""
     bound = system or bound_system(tree, config)
     section = tree.at("workload")
-    if KIND not in bound.system_class.workload_kinds:
-        raise WorkloadError(
-            f"system `{bound.kind}` does not run workloads of kind `{KIND}`",
-            where=section.position("kind"),
-            remedy="it runs: " + ", ".join(sorted(bound.system_class.workload_kinds)),
-        )
+    check_kind(bound, section, KIND)
     run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
     return AccessSettings(
         tree=tree,

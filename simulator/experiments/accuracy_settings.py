@@ -15,7 +15,7 @@ from simulator.core.binding import bind
 from simulator.core.config import ConfigTree
 from simulator.core.errors import ConfigError, Position, SimulatorError, WorkloadError
 from simulator.experiments.accuracy_subject import ModelOnText, Windows
-from simulator.experiments.settings import RunConfig, bound_system
+from simulator.experiments.settings import RunConfig, bound_system, check_kind
 from simulator.numerics.accuracy import Scope
 from simulator.numerics.attention import AttentionRule, attention_rule
 from simulator.numerics.checkpoint import CONFIG, Checkpoint, find_checkpoint
@@ -153,12 +153,7 @@ def bound_accuracy_settings(tree: ConfigTree, config: str | Path) -> AccuracySet
     """Bind a configuration of this kind. Raises ConfigError or WorkloadError at the place that is wrong."""
     bound = bound_system(tree, config)
     section = tree.at("workload")
-    if KIND not in bound.system_class.workload_kinds:
-        raise WorkloadError(
-            f"system `{bound.kind}` does not run workloads of kind `{KIND}`",
-            where=section.position("kind"),
-            remedy="it runs: " + ", ".join(sorted(bound.system_class.workload_kinds)),
-        )
+    check_kind(bound, section, KIND)
     run = bind(tree.at("run"), RunConfig) if "run" in tree else RunConfig()
     workload = bind(section, AccuracyWorkload)
     if workload.format is not None:

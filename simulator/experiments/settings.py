@@ -144,17 +144,22 @@ def bound_system(tree: ConfigTree, config: str | Path) -> BoundSystem:
     return BoundSystem(kind, system_class, bind(system, system_class.Config))
 
 
+def check_kind(system: BoundSystem, workload: ConfigTree, kind: str) -> None:
+    """Raise WorkloadError where a system does not run workloads of a kind."""
+    kinds = system.system_class.workload_kinds
+    if kind not in kinds:
+        raise WorkloadError(
+            f"system `{system.kind}` does not run workloads of kind `{kind}`",
+            where=workload.position("kind"),
+            remedy="it runs: " + ", ".join(sorted(kinds)),
+        )
+
+
 def _bound_workload(tree: ConfigTree, system: BoundSystem) -> LlmWorkload:
     if "workload" not in tree:
         return LlmWorkload()
     section = tree.at("workload")
-    workload_kind = section.get("kind", "llm")
-    if workload_kind not in system.system_class.workload_kinds:
-        raise WorkloadError(
-            f"system `{system.kind}` does not run workloads of kind `{workload_kind}`",
-            where=section.position("kind"),
-            remedy="it runs: " + ", ".join(sorted(system.system_class.workload_kinds)),
-        )
+    check_kind(system, section, section.get("kind", "llm"))
     return bind(section, LlmWorkload)
 
 

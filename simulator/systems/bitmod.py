@@ -31,11 +31,11 @@ from simulator.core.quantities import Frac, Hertz, PositiveFloat, PositiveInt
 from simulator.core.spelling import did_you_mean
 from simulator.devices.attention_offload import rounded
 from simulator.devices.dram import Dram
+from simulator.devices.dram_stream import StreamedDram, streamed
 from simulator.devices.gemm_array import GemmArray
 from simulator.devices.gemm_buffers import GemmBuffers
-from simulator.devices.gemm_cost import CorrectedSums, GemmCost, Ports, PublishedSums
+from simulator.devices.gemm_cost import CorrectedSums, GemmCost, Ports, PublishedMemory, PublishedSums
 from simulator.devices.gemm_lists import Bits, corrected_gemms, published_gemms
-from simulator.devices.gemm_memory import DramStream, PublishedMemory, dram_stream
 from simulator.devices.gemm_work import Phase
 from simulator.devices.scheduling import check_durations, schedule
 from simulator.workload.batch import Batch
@@ -229,9 +229,9 @@ class Bitmod:
     # --- one step
 
     @cached_property
-    def stream(self) -> DramStream:
+    def stream(self) -> StreamedDram:
         """What the memory of the corrected accounting streams."""
-        return dram_stream(self.config.memory)
+        return streamed(self.config.memory)
 
     @property
     def _element_pj(self) -> float:
@@ -321,7 +321,7 @@ class Bitmod:
             BackgroundPower("pe", "gated or waiting", self._array_idle_mw, makespan_ps),
             BackgroundPower("sram leakage", "always", self._buffer_leakage_mw, makespan_ps),
             BackgroundPower("dram", "standby and refresh", self.stream.standby_mw, makespan_ps),
-            BackgroundPower("dram", "rows open", self.stream.open_mw, moving_ps),
+            BackgroundPower("dram", "rows open", self.stream.read.open_mw, moving_ps),
         )
         return EnergyLedger(parts, background)
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core.errors import ConfigError, WorkloadError
+from simulator.devices.dram_stream import streamed
 from simulator.devices.systolic_array import SystolicArray
-from simulator.devices.systolic_dram import streamed
 from simulator.experiments.replay import load_device
 from simulator.experiments.validate_records import REPORTED
 from simulator.experiments.validate_systolic import load_systolic_targets, reference_runs, systolic_points

@@ -189,7 +189,7 @@ def test_memory_of_the_corrected_sums_is_the_projects_own() -> None:
     """Two channels of DDR4-2133 stream 32 GB/s; more channels lift a step that they bound, slower ones stretch it."""
     batch = Batch.decode(256)
     made = machine(accounting="corrected")
-    assert 31 < made.stream.read_gb_per_s < made.stream.peak_gb_per_s
+    assert 31 < made.stream.read.gb_per_s < made.stream.peak_gb_per_s
     assert made.stream.peak_gb_per_s == pytest.approx(34.1, abs=0.1)
     assert all(bound.constraint == "dram" for bound in made.step(batch).bounds.values())
     wider = made.changed(memory=made.config.memory.model_copy(update={"n_channels": 4}))
@@ -197,7 +197,7 @@ def test_memory_of_the_corrected_sums_is_the_projects_own() -> None:
     slower = made.changed(memory=made.config.memory.model_copy(update={"timing": "DDR4_1600K"}))
     assert slower.step(batch).latency_ps > 1.2 * made.step(batch).latency_ps
     # Commands and bus of a stream by the data sheet: 11.6 pJ a bit; standby comes on top of it.
-    assert made.stream.read_pj_per_byte / 8 == pytest.approx(11.6, abs=0.1)
+    assert sum(made.stream.dynamic_pj(8, 0).values()) / 64 == pytest.approx(11.6, abs=0.1)
 
 
 def test_a_datapath_is_one_file(tmp_path: Any, repo_root: Any) -> None:
