@@ -136,7 +136,7 @@ def record_model(
     ] = "tiny-llama",
     tokens: Annotated[
         str, typer.Option("--tokens", metavar="FILE", help="Token ids (.npy), or some of ours by name.")
-    ] = "docs_and_source",
+    ] = "own_source",
     n_windows: Annotated[int, typer.Option("--windows", metavar="N", min=1, help="Windows of tokens to run.")] = 1,
     first_window: Annotated[int, typer.Option("--first-window", metavar="K", min=0, help="The first of them.")] = 0,
     window_tokens: Annotated[

@@ -39,7 +39,7 @@ from simulator.workload.llm_accesses.stream import llm_stream
 from simulator.workload.tokens import TokenFile
 
 DEFAULT_CHECKPOINT = "tiny-llama"
-DEFAULT_TOKENS = "docs_and_source"
+DEFAULT_TOKENS = "own_source"
 DEFAULT_STEPS = 256
 DEFAULT_TOP_K = 256
 
@@ -127,15 +127,21 @@ def plan_model_recording(
 def record_model(plan: ModelRecordingPlan, command: Sequence[str] = ()) -> RunRecord:
     """Run the model and write the folder, whole or not at all; `command` is what the manifest says made it.
 
-    Raises WorkloadError for weights that are not finite, ConfigError where the folder cannot be written.
+    Raises WorkloadError for weights or results that are not finite, ConfigError where the folder cannot be written.
     """
     shape = plan.checkpoint.shape
     n_windows, width = plan.texts.shape
     attention = AttentionRecorder(shape, n_windows, width, plan.n_steps, plan.top_k)
     activations = ActivationRecorder(shape)
     model = Transformer(plan.checkpoint, plan.formats, observer=Observers(attention, activations))
-    for text in plan.texts:
-        model.hidden(text)
+    for number, text in enumerate(plan.texts):
+        if not np.isfinite(model.hidden(text)).all():
+            raise WorkloadError(
+                f"window {plan.first_window + number}: values of {shape.name} in {plan.formats.name!r} go beyond the "
+                "range of a format",
+                where="--format",
+                remedy="use a format of a wider range for the activations or the KV cache",
+            )
     selection = None if plan.dense else Recorded(attention.hits, shape.n_kv_heads)
     stream = _stream(plan.accesses, selection)
     tables = {ATTENTION: attention_table(attention), ACTIVATIONS: activation_table(activations.statistics())}

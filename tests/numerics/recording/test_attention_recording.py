@@ -15,9 +15,10 @@ from simulator.numerics.recording.attention import TOP_SIZES, AttentionRecorder,
 from simulator.numerics.recording.observers import Observers
 from simulator.numerics.transformer import Transformer
 from simulator.workload.tokens import TokenFile
-from tests.numerics.recording.random_checkpoint import random_checkpoint
+from tests.numerics.checkpoints import random_checkpoint
 
 T, STEPS, K = 150, 60, 7
+SHAPE = {"num_hidden_layers": 3, "vocab_size": 97, "max_position_embeddings": 160}
 
 
 class Everything(Observer):
@@ -38,7 +39,7 @@ class Everything(Observer):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Transformer:
-    return Transformer(Checkpoint.open(random_checkpoint(tmp_path_factory.mktemp("model") / "random")))
+    return Transformer(Checkpoint.open(random_checkpoint(tmp_path_factory.mktemp("random"), **SHAPE)))
 
 
 def texts(n: int) -> np.ndarray:
