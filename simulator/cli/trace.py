@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import FormatOption, JsonOption, SetOption
+from simulator.cli.options import FormatOption, JsonOption, SetOption, invocation
 from simulator.core.errors import ConfigError
 
 DEFAULT_L1 = "32KiB/8"
@@ -126,3 +126,60 @@ def record(
     show_run(sys.stdout, recording.record, None, as_json=as_json)
     if recording.exit_code:
         raise typer.Exit(recording.exit_code)
+
+
+@app.command("record-model")
+def record_model(
+    context: typer.Context,
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="Folder of a Llama-type checkpoint, or one of ours by name.")
+    ] = "tiny-llama",
+    tokens: Annotated[
+        str, typer.Option("--tokens", metavar="FILE", help="Token ids (.npy), or some of ours by name.")
+    ] = "own_source",
+    n_windows: Annotated[int, typer.Option("--windows", metavar="N", min=1, help="Windows of tokens to run.")] = 1,
+    first_window: Annotated[int, typer.Option("--first-window", metavar="K", min=0, help="The first of them.")] = 0,
+    window_tokens: Annotated[
+        int | None,
+        typer.Option("--window-tokens", metavar="T", min=2, help="Tokens of a window (default: the model's context)."),
+    ] = None,
+    format_name: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="Number format to run the model in, such as int4_asym+kv8.")
+    ] = "fp16",
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            "--top-k",
+            metavar="K",
+            min=1,
+            help="Positions of each step: the accesses are theirs (default: dense accesses, 256 positions).",
+        ),
+    ] = None,
+    n_steps: Annotated[
+        int, typer.Option("--steps", metavar="S", min=1, help="Last tokens of each window, taken as decode steps.")
+    ] = 256,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="New or empty folder (default: one below results/).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record what a trained model attends to and computes with.
+
+    Attention hits, page accesses of its KV cache, and statistics of its activations.
+    """
+    from simulator.experiments.trace_record_model import plan_model_recording
+    from simulator.experiments.trace_record_model import record_model as record
+    from simulator.report.printing import show_run
+
+    plan = plan_model_recording(
+        checkpoint,
+        tokens=tokens,
+        n_windows=n_windows,
+        first_window=first_window,
+        window_tokens=window_tokens,
+        format_name=format_name,
+        top_k=top_k,
+        n_steps=n_steps,
+        out=out,
+    )
+    show_run(sys.stdout, record(plan, invocation(context).command), plan.target.name, as_json=as_json)

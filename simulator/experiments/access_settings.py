@@ -49,7 +49,7 @@ class AccessSettings:
         if llm is None:
             return Path(str(self.workload.trace)).stem
         parts = [llm.attention if part == "kv" else part for part in llm.parts or (llm.attention,)]
-        return "-".join([llm.model, *parts])
+        return "-".join([Path(llm.model).name if "/" in llm.model else llm.model, *parts])
 
     def trace_checksum(self) -> str | None:
         """SHA-256 of the trace as it is now; None where a language model makes the accesses."""
@@ -61,7 +61,7 @@ class AccessSettings:
         workload = self.workload
         if workload.llm is not None:
             with self._placed("workload."):
-                stream, checksums = llm_stream(workload.llm, self.seed), {}
+                stream, checksums = llm_stream(workload.llm, self.seed), _hits_checksum(workload)
             if stream.clock is None:  # no compute time, and not that of so many instructions an access
                 stream = replace(stream, clock=Clock(np.zeros(2, np.int64), max(1, stream.n_records), "ps"))
         else:
@@ -105,6 +105,14 @@ def bound_access_settings(tree: ConfigTree, config: str | Path, system: BoundSys
         system_class=bound.system_class,
         system_config=bound.config,
     )
+
+
+def _hits_checksum(workload: AccessWorkload) -> dict[str, str]:
+    """SHA-256 of recorded attention, by path, where the run reads any."""
+    llm = workload.llm
+    if llm is None or llm.attention != "recorded" or llm.hits is None or not Path(llm.hits).is_file():
+        return {}
+    return {llm.hits: AccessFile(Path(llm.hits)).checksum()}
 
 
 def found_trace(reference: str, tree: ConfigTree) -> Path:

@@ -103,9 +103,13 @@ def describe_accesses(file: str | Path, format_name: str = "auto", windows: Sequ
             raise ConfigError(f"a window of {window} reads", where="--window", remedy="give at least 1")
     stream = read_accesses(file, format_name)
     chosen = tuple(dict.fromkeys(windows)) or DEFAULT_WINDOWS
-    summary = AccessSummary.of(stream, chosen)
+    summary = AccessSummary.of(stream.by_line(), chosen)
     format_read = access_format_of(file) or format_name if format_name == "auto" else format_name
-    return _record(summary, format_read, chosen)
+    found = _record(summary, format_read, chosen)
+    if stream.lines_per_record > 1:
+        by_line = f"its {stream.n_records:,} records are of {stream.lines_per_record} lines each, told line by line"
+        found.notes = (*found.notes, by_line)
+    return found
 
 
 def _record(summary: AccessSummary, format_name: str, windows: Sequence[int]) -> RunRecord:
@@ -129,6 +133,12 @@ def _record(summary: AccessSummary, format_name: str, windows: Sequence[int]) ->
         metrics["reads_of_median_page"] = float(np.median(summary.reads[summary.reads > 0]))
         breakdown["reads_of_hottest_pages"] = _hottest_pages(summary)
         distributions["reads_per_page"] = Distribution.of(summary.reads[summary.reads > 0])
+    if stream.request_starts is not None:
+        metrics["n_requests"] = len(stream.request_starts)
+    if stream.regions:
+        breakdown["reads_by_region"] = {
+            region.name: int(summary.reads[region.first : region.end].sum()) for region in stream.regions
+        }
     for found in summary.sparsity:
         window = f"{found.window_reads} reads" if found.window_reads else "the whole trace"
         breakdown.setdefault("mean_words_per_touched_page", {})[f"in {window}"] = found.mean_words

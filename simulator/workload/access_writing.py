@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,14 @@ def write_npz(
     icount_per_1024: NDArray[np.int64] | None = None,
     *,
     time_ps_per_1024: NDArray[np.int64] | None = None,
+    extra: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write the .npz format of `access_traces/npz.py`: the same records give the same bytes.
 
     `line` uint32[n], `is_write` bool[n]; `page_address` uint64[pages] is the number (address / 4 KiB) of each page,
-    by default its id; a clock int64[ceil(n / 1024) or more], in instructions or in picoseconds, may be left out. Raises
-    WorkloadError where the file exists already or cannot be written; then nothing is left behind.
+    by default its id; a clock int64[ceil(n / 1024) or more], in instructions or in picoseconds, may be left out;
+    `extra` are further members of the format by name. Raises WorkloadError where the file exists already or cannot be
+    written; then nothing is left behind.
     """
     n_records = len(line)
     if not n_records:
@@ -46,6 +48,8 @@ def write_npz(
     if len(is_write) != n_records or len(vpn) < n_pages:
         raise ModelFault(f"{n_records} lines of {n_pages} pages, {len(is_write)} write flags and {len(vpn)} pages")
     with new_file(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for name, values in (extra or {}).items():
+            archive_column(archive, name, values)
         with archive_member(archive, "line_planes", np.dtype(np.uint8), (4, n_records)) as member:
             for plane in range(4):
                 for first in range(0, n_records, _BLOCK_RECORDS):
@@ -66,6 +70,7 @@ def write_npz(
 def write_accesses(path: str | Path, stream: AccessStream) -> None:
     """Write a stream as its file's ending says: .npz, .csv (address, write and the clock) or .txt (address and R or W).
 
+    Regions and requests are kept in an .npz only; the others have a line a record.
     Raises WorkloadError for another ending, for a file that exists, and for one that cannot be written.
     """
     ending = Path(path).suffix
@@ -78,6 +83,7 @@ def write_accesses(path: str | Path, stream: AccessStream) -> None:
     if ending == ".npz":
         _write_archive(path, stream)
         return
+    stream = stream.by_line()
     with new_file(path) as file:
         if ending == ".csv":
             file.write(f"address,write{_clock_column(stream)}\n".encode())
@@ -98,7 +104,25 @@ def _write_archive(path: str | Path, stream: AccessStream) -> None:
         clock = stream.clock
         samples = np.rint(clock.at(record)).astype(np.int64)
         instructions, time_ps = (samples, None) if clock.unit == "instructions" else (None, samples)
-    write_npz(path, line, is_write, stream.page_address, instructions, time_ps_per_1024=time_ps)
+    address = stream.page_address
+    if address is None:
+        address = np.arange(stream.n_pages, dtype=np.uint64)
+    write_npz(path, line, is_write, address, instructions, time_ps_per_1024=time_ps, extra=_optional(stream))
+
+
+def _optional(stream: AccessStream) -> dict[str, NDArray[Any]]:
+    """Members that only some streams need."""
+    found: dict[str, NDArray[Any]] = {}
+    if stream.lines_per_record > 1:
+        found["lines_per_record"] = np.array(stream.lines_per_record, "<i8")
+    if stream.request_starts is not None:
+        found["request_starts"] = stream.request_starts.astype("<u8")
+    if stream.regions:
+        names = "\n".join(region.name for region in stream.regions)
+        found["region_names"] = np.frombuffer(names.encode(), np.uint8)
+        bounds = [page for region in stream.regions for page in (region.first, region.end)]
+        found["region_bounds"] = np.array(bounds, "<u8")
+    return found
 
 
 def _addresses(stream: AccessStream, chunk: AccessChunk) -> list[int]:

@@ -148,6 +148,28 @@ class AccessStream:
             request_starts=None if starts is None else starts[starts < n_records],
         )
 
+    def by_line(self) -> AccessStream:
+        """The same accesses with a record for each line."""
+        n_lines, source = self.lines_per_record, self
+        if n_lines == 1:
+            return self
+
+        def make_chunks(chunk_records: int) -> Iterator[AccessChunk]:
+            for chunk in source.make_chunks(max(1, chunk_records // n_lines)):
+                line = np.repeat(chunk.line, n_lines)
+                line += np.tile(np.arange(n_lines, dtype=np.uint32), len(chunk))
+                yield AccessChunk(chunk.first * n_lines, line, np.repeat(chunk.is_write, n_lines))
+
+        clock, starts = self.clock, self.request_starts
+        return replace(
+            self,
+            n_records=self.n_records * n_lines,
+            make_chunks=make_chunks,
+            lines_per_record=1,
+            clock=None if clock is None else replace(clock, every=clock.every * n_lines),
+            request_starts=None if starts is None else starts * n_lines,
+        )
+
     def repeated(self, times: int) -> AccessStream:
         """The stream `times` times over, one pass after the other; clock and requests go on from pass to pass."""
         if times == 1 or not self.n_records:

@@ -33,6 +33,7 @@ PAGES = (
     "docs/m5.md",
     "docs/llm_accesses.md",
     "docs/formats.md",
+    "docs/record_model.md",
     "traces/README.md",
     "workloads/README.md",
 )

@@ -2,7 +2,10 @@
 
 Members: `line_planes` uint8 (4, n), least significant first; `write_bits`, numpy.packbits of the is-write flag; `n`;
 `vpn` uint64 (pages,), the number (address / 4 KiB) of each page id; `icount_per_1024`, retired instructions at record
-0, 1024, 2048 and so on, or `time_ps_per_1024`, picoseconds: one of the two, or neither where there is no clock.
+0, 1024, 2048 and so on, or `time_ps_per_1024`, picoseconds: one of the two, or neither where there is no clock. Where
+records are of several lines each, or the trace has requests or regions: `lines_per_record`; `request_starts` uint64,
+first records of requests; `region_names` uint8, names as UTF-8 on lines of their own, and `region_bounds` uint64, of
+each one its first page and the one after its last, page ids.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO
 
 import numpy as np
@@ -20,10 +24,11 @@ from numpy.typing import NDArray
 from simulator.core.errors import WorkloadError
 from simulator.workload.access_file import AccessFile, AccessHead
 from simulator.workload.access_pages import MAX_PAGES, RECORDS_PER_SAMPLE
-from simulator.workload.accesses import LINES_PER_PAGE, AccessStream, Clock, ClockUnit
+from simulator.workload.accesses import LINES_PER_PAGE, AccessStream, Clock, ClockUnit, Region
 
 MAX_PAGE_NUMBER = (1 << 52) - 1
 CLOCKS: dict[str, ClockUnit] = {"icount_per_1024": "instructions", "time_ps_per_1024": "ps"}
+RECORD_LINES = (1, 2, 4, 8, 16, 32, 64)
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _BLOCK_BYTES = 1 << 20
 _CHECK_RECORDS = 1 << 20
@@ -51,8 +56,12 @@ def read(file: AccessFile) -> AccessStream:
         line = members.lines(n_records)
         is_write = np.unpackbits(members.octets("write_bits", -(-n_records // 8)), count=n_records).view(np.bool_)
         clock = members.clock(n_records)
-    _check_pages(file, line, len(vpn))
-    return AccessStream.of_arrays("", line, is_write, len(vpn), clock=clock, page_address=vpn)
+        lines_per_record = members.lines_per_record()
+        request_starts = members.request_starts(n_records)
+        regions = members.regions(len(vpn))
+    _check_pages(file, line, len(vpn), lines_per_record)
+    found = AccessStream.of_arrays("", line, is_write, len(vpn), clock=clock, page_address=vpn)
+    return replace(found, lines_per_record=lines_per_record, request_starts=request_starts, regions=regions)
 
 
 class _Members:
@@ -135,6 +144,45 @@ class _Members:
             raise self._file.error(f"{name} holds {int(samples[-1])}, above 2^63 - 1", "count from the first record")
         return Clock((samples - samples[0]).astype(np.int64), RECORDS_PER_SAMPLE, CLOCKS[name])
 
+    def lines_per_record(self) -> int:
+        """Consecutive lines of a page that each record stands for."""
+        if "lines_per_record" not in self._names:
+            return 1
+        found = self.count("lines_per_record")
+        self._expect("lines_per_record", found in RECORD_LINES, "a power of two from 1 to 64")
+        return found
+
+    def request_starts(self, n_records: int) -> NDArray[np.int64] | None:
+        """First records of requests, rising; None where the trace has none."""
+        if "request_starts" not in self._names:
+            return None
+        starts = self.column("request_starts", None)
+        rises = bool((starts[1:] > starts[:-1]).all()) and (not len(starts) or int(starts[-1]) < n_records)
+        self._expect("request_starts", rises, f"rising numbers of the {n_records:,} records")
+        return starts.astype(np.int64)
+
+    def regions(self, n_pages: int) -> tuple[Region, ...]:
+        """Ranges of pages by name; none where the trace has none."""
+        if "region_names" not in self._names:
+            return ()
+        bounds = self.column("region_bounds", None)
+        names = self._text("region_names").split("\n")
+        inside = not len(bounds) or (bool((bounds[1:] >= bounds[:-1]).all()) and int(bounds[-1]) <= n_pages)
+        wanted = f"rising pages, first and end of each of {len(names)} regions of the {n_pages:,} pages"
+        self._expect("region_bounds", inside and len(bounds) == 2 * len(names), wanted)
+        pages = bounds.astype(np.int64).reshape(-1, 2).tolist()
+        return tuple(Region(name, first, end) for name, (first, end) in zip(names, pages, strict=True))
+
+    def _text(self, name: str) -> str:
+        """A member that is UTF-8, byte by byte."""
+        with self._open(name) as member:
+            shape, _, _ = self._header(name, member)
+        octets = self.octets(name, int(np.prod(shape)))
+        try:
+            return octets.tobytes().decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._file.error(f"{name} is no UTF-8", "write the names as UTF-8, one a line") from None
+
     def _open(self, name: str) -> IO[bytes]:
         if name not in self._names:
             raise self._file.error(
@@ -193,9 +241,17 @@ def _refused(file: AccessFile) -> Iterator[None]:
         raise file.error(f"the archive cannot be read: {error}", _RECORD_AGAIN) from None
 
 
-def _check_pages(file: AccessFile, line: NDArray[np.uint32], n_pages: int) -> None:
-    """Refuse a line of a page that has no number."""
+def _check_pages(file: AccessFile, line: NDArray[np.uint32], n_pages: int, lines_per_record: int) -> None:
+    """Refuse a line of a page that has no number, and a record that goes on in another page."""
     for first in range(0, len(line), _CHECK_RECORDS):
+        if lines_per_record > 1:
+            beyond = line[first : first + _CHECK_RECORDS] % LINES_PER_PAGE > LINES_PER_PAGE - lines_per_record
+            if beyond.any():
+                at = int(np.argmax(beyond))
+                raise file.error(
+                    f"record {first + at:,}, of {lines_per_record} lines, does not end in the page that it begins in",
+                    "let records begin at multiples of their length",
+                )
         page = line[first : first + _CHECK_RECORDS] >> np.uint32(_PAGE_SHIFT)
         if int(page.max()) >= n_pages:
             at = int(np.argmax(page >= n_pages))

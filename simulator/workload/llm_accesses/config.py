@@ -21,7 +21,7 @@ PositionExponent = Annotated[float, Ge(0), Le(10)]
 SECTION = "workload.llm"
 
 _ROUTING_KEYS = ("routing", "skew", "stickiness")
-_TOP_K_KEYS = ("top_k", "top_k_unit", "per_kv_head", "position_skew", "drift")
+_DRAWN_KEYS = ("top_k_unit", "per_kv_head", "position_skew", "drift")
 _SPARSE_KEYS = ("window", "sinks")
 
 
@@ -45,6 +45,8 @@ class LlmAccessConfig(BaseModel):
     block token by token (`nhd`) or head by head (`hnd`). Attention reads all positions (`dense`), the last `window` and
     the first `sinks` (`window`), or those and `top_k` more (`topk`): tokens or blocks, for all heads together or for
     each key-value head, drawn with weight rank^-`position_skew`; a share `drift` of the ranks is drawn anew each step.
+    Or it reads what a trained model attended to most, from the file `hits` (`recorded`, see `recorded.Recorded`), of
+    which `top_k`, if given, keeps the heaviest positions.
 
     Experts: `uniform`, or `zipf` with exponent `skew`; with probability `stickiness` a token takes the experts of the
     one before it. `compute_per_step` is spread over a step's records; `lines_per_record` makes records finer than they
@@ -65,7 +67,8 @@ class LlmAccessConfig(BaseModel):
     block_tokens: Annotated[int, Gt(0), Le(1 << 16)] = 16
     pool_blocks: PositiveInt | None = None
     kv_layout: Literal["nhd", "hnd"] = "nhd"
-    attention: Literal["dense", "window", "topk"] = "dense"
+    attention: Literal["dense", "window", "topk", "recorded"] = "dense"
+    hits: str | None = None
     window: Positions = 64
     sinks: NonNegativeInt = 4
     top_k: Positions = 256
@@ -89,13 +92,22 @@ class LlmAccessConfig(BaseModel):
         """Output lengths that sequences take in turn, or None where they outlast the run."""
         return (self.output_tokens,) if isinstance(self.output_tokens, int) else self.output_tokens
 
+    @property
+    def recorded_top_k(self) -> int | None:
+        """Recorded positions that are read of each key-value head; None for all of them."""
+        return self.top_k if "top_k" in self.model_fields_set else None
+
     def unused_keys(self, spec: ModelSpec, parts: frozenset[str]) -> tuple[str, ...]:
         """Keys that the configuration states and this run does not look at."""
         unused: list[str] = []
         if self.attention != "topk" or "kv" not in parts:
-            unused += _TOP_K_KEYS
-        if self.attention == "dense" or "kv" not in parts:
+            unused += _DRAWN_KEYS
+        if self.attention not in ("topk", "recorded") or "kv" not in parts:
+            unused.append("top_k")
+        if self.attention not in ("window", "topk") or "kv" not in parts:
             unused += _SPARSE_KEYS
+        if self.attention != "recorded" or "kv" not in parts:
+            unused.append("hits")
         if spec.n_experts and "experts" not in parts:
             unused += _ROUTING_KEYS
         if self.routing == "uniform":
@@ -161,6 +173,12 @@ def _attention_problems(config: LlmAccessConfig, spec: ModelSpec) -> Iterator[tu
             "attention",
             f"{spec.name} itself attends to its last {spec.sliding_window:,} positions only",
             "give dense, which keeps to that window, or overrides: {sliding_window: null}",
+        )
+    if config.attention == "recorded" and config.hits is None:
+        yield (
+            "attention",
+            "there is no recorded attention to read",
+            "name an attention_hits.npz with `hits`; `sim trace record-model` writes one",
         )
     if config.attention == "topk":
         context = min(config.prompts, default=1) + 1

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from simulator.core.seeds import child_rng
 from simulator.workload.accesses import LINE_BYTES, LINES_PER_PAGE
-from simulator.workload.llm_accesses.config import LlmAccessConfig, LlmAccessError, check, model_of, parts_of
+from simulator.workload.llm_accesses.attention_hits import AttentionHits
+from simulator.workload.llm_accesses.config import SECTION, LlmAccessConfig, LlmAccessError, check, model_of, parts_of
 from simulator.workload.llm_accesses.kv_cache import BlockTables, KvShape
 from simulator.workload.llm_accesses.layout import HEADS, TABLES, lay_out
+from simulator.workload.llm_accesses.recorded import Recorded
 from simulator.workload.llm_accesses.routing import Routing
 from simulator.workload.llm_accesses.runs import Lines, Piece, scattered, sequential
 from simulator.workload.llm_accesses.selection import Attended, HeavyHitters, Recent, Selection, Step, TopK
@@ -49,7 +51,10 @@ class LlmRun:
         self.n_layers = config.layers or self.spec.n_layers
         self.reach = extremes(config, self.spec)
         self.n_blocks = config.pool_blocks or self.reach.most_blocks
-        by_head = config.per_kv_head and (config.attention == "topk" or selection is not None)
+        self.hits = _hits(config) if "kv" in self.parts and selection is None else None
+        by_head = self.hits is not None or (
+            config.per_kv_head and (config.attention == "topk" or selection is not None)
+        )
         self.kv = _kv_shape(config, self.spec, by_head) if "kv" in self.parts else None
         self.layout = lay_out(self.spec, self.n_layers, self.parts, self.kv, self.n_blocks)
         self.lines_per_record = _lines_per_record(config, self.kv)
@@ -75,6 +80,8 @@ class LlmRun:
             return Recent(spec.n_kv_heads, spec.sliding_window)
         if config.attention == "window":
             return Recent(spec.n_kv_heads, config.window, config.sinks)
+        if self.hits is not None:
+            return Recorded(self.hits, spec.n_kv_heads, config.recorded_top_k)
         rng = child_rng(self.seed, "llm_accesses", "selection")
         return HeavyHitters(self._draws(), self.n_layers, config.batch, self.reach.longest, rng)
 
@@ -257,6 +264,20 @@ class _CacheLines:
             yield self._records + np.uint32(base_line)
         elif self._runs is not None:
             yield from scattered(self._runs[0] + base_line, self._runs[1], self._lines_per_record)
+
+
+def _hits(config: LlmAccessConfig) -> AttentionHits | None:
+    """The recorded attention that the run reads, if it reads any."""
+    if config.attention != "recorded" or config.hits is None:
+        return None
+    hits = AttentionHits.read(config.hits, where=f"{SECTION}.hits")
+    if (config.recorded_top_k or 0) > hits.k:
+        raise LlmAccessError(
+            f"top_k is {config.top_k:,}, and {config.hits} has {hits.k:,} positions of each step",
+            field="top_k",
+            remedy="give fewer, leave it out, or record more: sim trace record-model --top-k",
+        )
+    return hits
 
 
 def _kv_shape(config: LlmAccessConfig, spec: ModelSpec, by_head: bool) -> KvShape:

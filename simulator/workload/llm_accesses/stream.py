@@ -36,6 +36,9 @@ def llm_stream(config: LlmAccessConfig, seed: int = 1, selection: Selection | No
     def make_chunks(n: int) -> Iterator[AccessChunk]:
         return chunked((piece for model_pass in run.passes() for piece in model_pass.pieces), n)
 
+    source = f"{config!r} {run.spec!r} {seed}"
+    if run.hits is not None:
+        source += f" {run.hits.checksum}"
     return AccessStream(
         name=f"llm-{run.spec.name}",
         n_records=n_records,
@@ -45,7 +48,7 @@ def llm_stream(config: LlmAccessConfig, seed: int = 1, selection: Selection | No
         clock=_clock(starts, n_records, config.compute_per_step_ps),
         regions=run.layout.regions,
         request_starts=starts,
-        checksum=hashlib.sha256(f"{config!r} {run.spec!r} {seed}".encode()).hexdigest(),
+        checksum=hashlib.sha256(source.encode()).hexdigest(),
         notes=tuple(_notes(run)),
     )
 
@@ -101,6 +104,7 @@ def _notes(run: LlmRun) -> Iterable[str]:
         yield "no compute time between accesses: the run is bound by its memory"
     if not config.prefill:
         yield "prompts were computed elsewhere: their keys and values are there when a sequence begins"
+    yield from _recorded_notes(run)
     if "kv" in run.parts and spec.sliding_window is not None:
         yield f"attention keeps to the model's window of {spec.sliding_window:,} positions; older blocks stay held"
     if reach.longest > spec.max_context:
@@ -108,3 +112,27 @@ def _notes(run: LlmRun) -> Iterable[str]:
     unused = config.unused_keys(spec, run.parts)
     if unused:
         yield f"not looked at in this run: {', '.join(unused)}"
+
+
+def _recorded_notes(run: LlmRun) -> Iterable[str]:
+    """Where recorded attention comes from, and where it is not of this model or this length."""
+    hits, spec = run.hits, run.spec
+    if hits is None:
+        return
+    n_texts = len(hits.steps_of_windows)
+    yield (
+        f"attention as recorded in {run.config.hits}: {run.config.recorded_top_k or hits.k:,} positions a KV head, "
+        f"{n_texts:,} text{'s' * (n_texts > 1)} of {len(hits.steps_of_windows[0]):,} steps, which sequences take in "
+        "turn and begin again after the last step; positions count back from the newest token"
+    )
+    if (hits.n_layers, hits.n_kv_heads) != (run.n_layers, spec.n_kv_heads):
+        yield (
+            f"recorded are {hits.n_layers} layers of {hits.n_kv_heads} KV heads, and this run has {run.n_layers} of "
+            f"{spec.n_kv_heads}: layer l reads as layer l modulo {hits.n_layers}, head h as head h modulo "
+            f"{hits.n_kv_heads}"
+        )
+    longest = int(hits.context.max())
+    if run.reach.longest > longest:
+        yield f"contexts were {longest:,} positions at most when recorded: what lies further back is never read"
+    if run.reach.shortest < int(hits.context.min()):
+        yield "recorded positions from before the beginning of a shorter context are left out"
