@@ -27,6 +27,32 @@ MODELS = (
     "opt-1.3b", "opt-2.7b", "opt-6.7b", "llama-7b", "llama2-7b", "opt-13b", "llama-13b", "llama2-13b", "opt-30b",
 )  # fmt: skip
 COMPONENTS = ("compute", "sram", "dram")
+TOLERANCES = ("0.1%", "1%")
+DATASETS = ("WikiText2", "PTB", "C4")
+MODEL_NAMES = {
+    "opt-1.3b": "OPT-1.3B", "opt-2.7b": "OPT-2.7B", "opt-6.7b": "OPT-6.7B", "llama-7b": "LLaMA-7B",
+    "llama2-7b": "LLaMA2-7B", "opt-13b": "OPT-13B", "llama-13b": "LLaMA-13B", "llama2-13b": "LLaMA2-13B",
+    "opt-30b": "OPT-30B",
+}  # fmt: skip
+BARS: dict[str, tuple[str, str]] = {
+    "FP-FP": ("fp_fp", "0.1%"),
+    "FP-INT": ("fp_int", "0.1%"),
+    "iFPU": ("ifpu", "0.1%"),
+    "FIGNA": ("figna", "0.1%"),
+    "FIGNA-M11": ("figna_m11", "0.1%"),
+    "FIGNA-M8": ("figna_m8", "0.1%"),
+    "Anda 0.1 %": ("anda", "0.1%"),
+    "Anda 1 %": ("anda", "1%"),
+}
+"""Designs and tolerances by the names of bars; designs other than Anda have mantissas of their own."""
+SCOPE = (
+    "A prompt as long as the model was trained for, batch 1, products with INT4 weights alone, with the mantissas that "
+    "the paper's search chose on WikiText2: the paper's scope. Decodes and attention are in docs/anda.md."
+)
+FITTED = (
+    "Two values of the published accounting are fitted to FP-FP's energy on LLaMA-13B: for how many heights of the "
+    "array weights are fetched once, and the energy of a bit of SRAM. Nothing else is."
+)
 Accounting = Literal["published", "corrected"]
 
 _TUPLES = Path(__file__).parent / "targets" / "anda_tuples.csv"

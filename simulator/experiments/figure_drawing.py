@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Measured, Panel, Value
+from simulator.experiments.figure_dots_drawing import dot_handles, draw_dots, draw_orderings
 from simulator.experiments.figure_measured_drawing import N_LEGEND_ROWS, draw_achieved, draw_parity, draw_rows
 from simulator.experiments.figure_table_drawing import draw_tables
 from simulator.report.plot_style import COLOURS, INK, MARKERS, MUTED, OURS, PAPER
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 _SERIES = tuple(colour for colour in COLOURS if colour != PAPER)  # that one is kept for what is published
 _TINTS = {1: (1.0,), 2: (1.0, 0.5), 3: (0.45, 0.72, 1.0)}  # shares of one colour, by the number of series
 _PUBLISHED, _BASELINE = "published", "GPU"
+_SIDEWAYS = ("rows", "dots", "orderings")  # a row per position
 _BAR_GROUP = 0.8  # of the distance between two positions
 _LABEL_POINTS = 6.0
+_BESIDE = 0.1  # of the highest bar: a diamond that is no further above its bar would hide the label
 _PLOT_BREADTH = 5.0  # of a panel of points, against 8 of one with many bars
 _WIDE_SCALE = 300.0  # ratio of the ends of an axis from which only powers of ten are labelled
 _MARGIN_INCHES = 0.45  # that an axis takes with its label
@@ -92,12 +95,14 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
             "bars": partial(_bars, labelled=panel.labelled),
             "stacked": _stacked,
             "lines": partial(_lines, labelled=panel.labelled),
+            "dots": draw_dots,
+            "orderings": draw_orderings,
         }
         draw_values[panel.kind](axes, values)
     if panel.reference is not None:
-        along = axes.axvline if panel.kind == "rows" else axes.axhline
+        along = axes.axvline if panel.kind in _SIDEWAYS else axes.axhline
         along(panel.reference, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2.5)
-    if panel.kind != "rows":
+    if panel.kind not in _SIDEWAYS:
         _scale(axes.yaxis, axes.set_yscale if panel.log_y else None)
     if panel.log_x:
         _scale(axes.xaxis, axes.set_xscale)
@@ -123,13 +128,17 @@ def _bars(axes: Axes, values: list[Value], *, labelled: bool) -> None:
     names, places = series_names(values), positions(values)
     width = _BAR_GROUP / len(names)
     small = len(names) > 2 or len(places) > 5
+    highest = max(value.ours for value in values)
     for index, name in enumerate(names):
         own = [value for value in values if value.series == name]
         xs = [places.index(value.at) + (index - (len(names) - 1) / 2) * width for value in own]
         colours = [_bar_colour(value, index, len(names)) for value in own]
         bars = axes.bar(xs, [value.ours for value in own], width * 0.92, color=colours)
         labels = [short(value.ours) if labelled else "" for value in own]
-        axes.bar_label(bars, labels, padding=3.5, fontsize=_LABEL_POINTS - small, color=INK)
+        texts = axes.bar_label(bars, labels, padding=3.5, fontsize=_LABEL_POINTS - small, color=INK)
+        for text, value in zip(texts, own, strict=True):
+            if value.published is not None and 0 < value.published - value.ours < _BESIDE * highest:
+                text.xy = (text.xy[0], value.published)  # else the diamond hides it
         _mark_published(axes, xs, own)
     crowded = len(places) > 5
     axes.set_xticks(range(len(places)), places, rotation=45 if crowded else 0)
@@ -264,7 +273,10 @@ def _legend(axes: Axes, panel: Panel, values: Sequence[Value], inches: float) ->
     """The legend above the axes, where no value can hide it; returns how many rows it takes."""
     if panel.kind in N_LEGEND_ROWS:  # drawn with the panel
         return N_LEGEND_ROWS[panel.kind]
-    handles = [*_series_handles(panel, values), *_other_handles(panel, values)]
+    if panel.kind in _SIDEWAYS:
+        handles = dot_handles(values)
+    else:
+        handles = [*_series_handles(panel, values), *_other_handles(panel, values)]
     widest = max(_LEGEND_INCHES + _LETTER_INCHES * len(str(handle.get_label())) for handle in handles)
     n_rows = -(-len(handles) // max(1, int(inches / widest)))
     n_columns = -(-len(handles) // n_rows)

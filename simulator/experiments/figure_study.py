@@ -12,9 +12,11 @@ from simulator.core.binding import bind
 from simulator.core.config import load_part
 from simulator.core.errors import ModelFault
 from simulator.devices.cost import HOURS_PER_YEAR, Cost
+from simulator.experiments.bitmod_study import BitmodStudy
 from simulator.experiments.drawn_batches import DrawnTimes
 from simulator.experiments.figure_data import ConfiguredRun, DrawnRun, Replay, Run, Value, printed
 from simulator.experiments.figure_targets import Gpu, load_baseline
+from simulator.experiments.format_study import FormatStudy
 from simulator.experiments.llm_batched import BatchedQuery
 from simulator.experiments.m5_study import M5Study
 from simulator.experiments.papi_designs import PapiDesigns
@@ -48,6 +50,16 @@ class Study:
     def m5(self) -> M5Study:
         """Trackers and policies on traces of memory accesses."""
         return M5Study()
+
+    @cached_property
+    def bitmod(self) -> BitmodStudy:
+        """BitMoD and the arrays that it is compared with, on its six models."""
+        return BitmodStudy()
+
+    @cached_property
+    def formats(self) -> FormatStudy:
+        """Models in number formats, on texts."""
+        return FormatStudy()
 
     @cached_property
     def cost(self) -> Cost:

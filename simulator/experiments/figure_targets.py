@@ -24,12 +24,18 @@ class _Section(BaseModel):
 
 
 class FigureTargets(_Section):
-    """What a source published for one figure; `contradicts` says why none of it can be met."""
+    """What a source published for one figure.
+
+    A number is met within `tolerance_frac` of it or within `tolerance`, or where ours rounds to its digits.
+    `contradicts` says why none of it can be met, or why those that are `contradicted` cannot.
+    """
 
     source: str
     tolerance_frac: float = 0.0
+    tolerance: float = 0.0
     values: Numbers
     others: dict[str, Numbers] = {}
+    contradicted: Numbers = {}
     contradicts: str = ""
 
 
@@ -104,15 +110,20 @@ def with_published(figure: Figure, values: Sequence[Value], targets: FigureTarge
     if targets is None:
         return tuple(values)
     by_key = {value.key: value for value in values}
-    for key, number in _numbers(figure, targets.values, by_key):
-        published, tolerance, n_decimals = printed(number, targets.tolerance_frac)
-        by_key[key] = replace(
-            by_key[key],
-            published=published,
-            tolerance=tolerance,
-            n_decimals=n_decimals,
-            contradicts=targets.contradicts,
-        )
+    groups = (
+        (targets.values, "" if targets.contradicted else targets.contradicts),
+        (targets.contradicted, targets.contradicts),
+    )
+    for numbers, contradicts in groups:
+        for key, number in _numbers(figure, numbers, by_key):
+            published, tolerance, n_decimals = printed(number, targets.tolerance_frac)
+            by_key[key] = replace(
+                by_key[key],
+                published=published,
+                tolerance=max(tolerance, targets.tolerance),
+                n_decimals=n_decimals,
+                contradicts=contradicts,
+            )
     for who, numbers in targets.others.items():
         for key, number in _numbers(figure, numbers, by_key):
             by_key[key] = replace(by_key[key], others=(*by_key[key].others, (who, float(number))))

@@ -23,7 +23,8 @@ def figure_points(name: str, study: Study) -> Iterator[Point]:
         group = group_of(figure, targets)
         wanted = {
             (panel, series, at)
-            for panel, by_series in targets.values.items()
+            for numbers in (targets.values, targets.contradicted)
+            for panel, by_series in numbers.items()
             for series, by_position in by_series.items()
             for at in by_position
         }
