@@ -146,7 +146,7 @@ class TradeOff(_Section):
 
 
 class Split(_Section):
-    """One model's energy; `fitted` and `follows` say of which shares nothing is predicted, others are within `points`."""
+    """One model's energy; `fitted` and `follows` say where nothing is predicted, other shares are within `points`."""
 
     title: str
     model: str
