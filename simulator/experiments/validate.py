@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from simulator.contracts.results import Table
+from simulator.experiments.validate_anda import anda_points
 from simulator.experiments.validate_attacc import attacc_points
+from simulator.experiments.validate_bitmod import bitmod_points
+from simulator.experiments.validate_formats import formats_points
 from simulator.experiments.validate_golden import golden_points
 from simulator.experiments.validate_gpu import gpu_claims
 from simulator.experiments.validate_m5 import m5_points
@@ -39,8 +42,8 @@ from simulator.experiments.validate_tiers import tier_points
 from simulator.report.wording import take_apart
 
 _POINTS: dict[str, Callable[[Path], Iterator[AnyPoint]]] = {
-    "attacc": attacc_points, "m5": m5_points, "papi": papi_points, "replays": replay_points,
-    "systolic": systolic_points, "tiers": tier_points,
+    "anda": anda_points, "attacc": attacc_points, "bitmod": bitmod_points, "formats": formats_points, "m5": m5_points,
+    "papi": papi_points, "replays": replay_points, "systolic": systolic_points, "tiers": tier_points,
 }  # fmt: skip
 _UNSAID = ("throughput", "energy", "power")  # words that the unit says already
 

@@ -136,8 +136,7 @@ def path_of(name: str, folder: Path = FOLDER) -> Path:
 
 
 def kind_of(path: Path) -> str:
-    """What a file of targets holds: `replays`, `figures`, `gpu`, `attacc`, `papi`, `systolic`, `tiers`; without, runs'
-    numbers."""
+    """What a file of targets holds: `replays`, `figures`, `gpu`, a machine; without, runs' numbers."""
     return str(load_part(path).get("kind", ""))
 
 
