@@ -47,7 +47,7 @@ def check(program: AimProgram, n_channels: int, rules: AimControllerRules) -> No
         assert timing.section_commands.tolist() == timings["full"].section_commands.tolist(), detail
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_random_programs(data: st.DataObject) -> None:
     n_channels = data.draw(st.integers(1, 6))

@@ -43,7 +43,9 @@ def _short(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card, "board_facts", lambda uuid: {})
 
 
-@pytest.mark.parametrize("mode", OPTIONS)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.thorough) if mode == "kernels" else mode for mode in OPTIONS]
+)
 def test_every_kind(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
