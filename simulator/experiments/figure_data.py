@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from simulator.experiments.figure_study import Study
 
 PanelKind = Literal[
-    "bars", "stacked", "lines", "scatter", "curves", "parity", "achieved", "rows", "dots", "orderings", "map", "table",
-    "hidden",
+    "bars", "stacked", "lines", "scatter", "curves", "parity", "achieved", "rows", "dots", "orderings", "points",
+    "map", "table", "hidden",
 ]  # fmt: skip
 
 _ROUNDING = 1e-9  # of a number's last printed digit: what binary fractions lose of it
@@ -29,8 +29,8 @@ class Panel:
     `scatter` takes each value's x from the panel `x_from`, which may be `hidden`, and `curves` do so without naming
     their points; `parity` draws ours over what was measured, `achieved` both over x; `dots` has a row per position and
     a point per series, `orderings` too, of ratios, and says where ours are on the other side of 1 than a paper's
-    (`is_baseline`); a `map` joins points of trade-offs, see `figure_map_drawing`; a `table` has a row per series and a
-    column per position.
+    (`is_baseline`); `points` names each over x, a `map` those of machines (`figure_map_drawing`); a `table`
+    has a row per series and a column per position.
     `reference` is a line to compare with, such as 1 for ratios. Many bars, and lines
     that touch, are better not `labelled` with their values. `breadth` is the panel's beside others, where given.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.experiments.figure_data import Measured, Panel, Value
 from simulator.experiments.figure_dots_drawing import dot_handles, draw_dots, draw_orderings
+from simulator.experiments.figure_map_drawing import draw_map, draw_points, label_map, label_points, map_handles
 from simulator.experiments.figure_measured_drawing import N_LEGEND_ROWS, draw_achieved, draw_parity, draw_rows
 from simulator.experiments.figure_table_drawing import draw_tables
 from simulator.report.plot_style import COLOURS, INK, MARKERS, MUTED, OURS, PAPER
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _SERIES = tuple(colour for colour in COLOURS if colour != PAPER)  # that one is kept for what is published
 _TINTS = {1: (1.0,), 2: (1.0, 0.5), 3: (0.45, 0.72, 1.0)}  # shares of one colour, by the number of series
 _PUBLISHED, _BASELINE = "published", "GPU"
+_NAMED = {"points": label_points, "map": label_map}  # by how points are named, once all panels have their places
 _SIDEWAYS = ("rows", "dots", "orderings")  # a row per position
 _BAR_GROUP = 0.8  # of the distance between two positions
 _LABEL_POINTS = 6.0
@@ -50,6 +52,10 @@ def draw(measured: Measured) -> Drawing:
     if len(panels) > 1:
         for axes, panel in zip(all_axes, panels, strict=True):
             axes.set_title(panel.name, pad=8 + 11 * max(n_rows))
+    for axes, panel in zip(all_axes, panels, strict=True):
+        if panel.kind in _NAMED:
+            abscissae = {value.key[1:]: value for value in measured.of_panel(panel.x_from)}
+            _NAMED[panel.kind](axes, measured.of_panel(panel.name), abscissae)
     return drawing
 
 
@@ -74,7 +80,7 @@ def _breadth(panel: Panel, values: list[Value]) -> float:
     """How wide a panel is beside others: as it says, or by its bars, if it has any."""
     if panel.breadth:
         return panel.breadth
-    if panel.kind in ("parity", "curves", "achieved"):
+    if panel.kind in ("parity", "curves", "achieved", *_NAMED):
         return _PLOT_BREADTH
     n_bars = len(positions(values)) * (len(series_names(values)) ** 0.7 if panel.kind == "bars" else 1)
     return float(min(8.0, max(3.0, n_bars)))
@@ -88,8 +94,14 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
         draw_rows(axes, values)
     elif panel.x_from:
         abscissae = {value.key[1:]: value for value in measured.of_panel(panel.x_from)}
-        draw_points = {"scatter": _scatter, "curves": _curves, "achieved": draw_achieved}
-        draw_points[panel.kind](axes, values, abscissae)
+        draw_over: dict[str, Callable[[Axes, list[Value], dict[tuple[str, str], Value]], None]] = {
+            "scatter": _scatter,
+            "curves": _curves,
+            "achieved": draw_achieved,
+            "points": draw_points,
+            "map": draw_map,
+        }
+        draw_over[panel.kind](axes, values, abscissae)
     else:
         draw_values: dict[str, Callable[[Axes, list[Value]], None]] = {
             "bars": partial(_bars, labelled=panel.labelled),
@@ -102,7 +114,7 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
     if panel.reference is not None:
         along = axes.axvline if panel.kind in _SIDEWAYS else axes.axhline
         along(panel.reference, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2.5)
-    if panel.kind not in _SIDEWAYS:
+    if panel.kind not in (*_SIDEWAYS, "map"):
         _scale(axes.yaxis, axes.set_yscale if panel.log_y else None)
     if panel.log_x:
         _scale(axes.xaxis, axes.set_xscale)
@@ -275,6 +287,8 @@ def _legend(axes: Axes, panel: Panel, values: Sequence[Value], inches: float) ->
         return N_LEGEND_ROWS[panel.kind]
     if panel.kind in _SIDEWAYS:
         handles = dot_handles(values)
+    elif panel.kind in _NAMED:
+        handles = map_handles(panel, values)
     else:
         handles = [*_series_handles(panel, values), *_other_handles(panel, values)]
     widest = max(_LEGEND_INCHES + _LETTER_INCHES * len(str(handle.get_label())) for handle in handles)

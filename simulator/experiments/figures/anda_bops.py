@@ -1,4 +1,4 @@
-"""Anda's bit operations: how many times fewer with the mantissas that its search chose, beside what the paper says."""
+"""Anda's bit operations: how many times fewer with the mantissas of its search, beside the paper's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIGURE = Figure(
     runs={},
     measure=measure,
     cautions=(
-        "The tuples are the paper's, the arithmetic is ours; `sim figure anda_precision` searches on a model of ours.",
+        "The tuples are the paper's and the arithmetic is ours; `anda-precision` searches on a model of ours.",
         "FIGNA's 13 bits save 1.23 times, VS-Quant's four 4.00 times, by the same arithmetic.",
     ),
     inches=(7.16, 3.0),
