@@ -17,6 +17,7 @@ from simulator.core.errors import WorkloadError
 
 DEFAULT_THETA = 10000.0
 SCALINGS = ("default", "linear", "llama3")
+_LEAST, _MOST = 1e-30, 1e30  # angles beyond have no cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Rotary:
                 where=where,
                 remedy=f"use a checkpoint with one of {', '.join(SCALINGS)}",
             )
+        for values in (config, scaling):
+            if values.get("partial_rotary_factor") not in (None, 1):
+                raise WorkloadError(
+                    f"positions that turn a part of each head ('partial_rotary_factor' "
+                    f"{values['partial_rotary_factor']!r}) are not modelled",
+                    where=where,
+                    remedy="use a checkpoint whose positions turn whole heads",
+                )
         theta = _positive(scaling if "rope_theta" in scaling else config, "rope_theta", where, DEFAULT_THETA)
         if kind == "default":
             return cls(theta)
@@ -93,6 +102,8 @@ def turned(heads: NDArray[np.float32], cosines: NDArray[np.float32], sines: NDAr
 
 def _positive(values: Mapping[str, Any], key: str, where: str, default: float | None = None) -> float:
     value = values.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise WorkloadError(f"{key!r} is {value!r}", where=where, remedy="give a positive number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _LEAST <= value <= _MOST:
+        raise WorkloadError(
+            f"{key!r} is {value!r:.40}", where=where, remedy=f"give a positive number, from {_LEAST:g} to {_MOST:g}"
+        )
     return float(value)

@@ -22,6 +22,7 @@ STORED_BITS = {"F16": 16, "BF16": 16, "F32": 32}
 """Types of tensors that are read, and the bits of a value."""
 
 INDEX = "model.safetensors.index.json"
+_MAX_NAME = 255  # of a file, on the file systems that there are
 _REMEDY = "copy the file again: it is torn or no safetensors file"
 
 
@@ -131,8 +132,10 @@ def _weight_map(index: Path) -> dict[str, str]:
     if not isinstance(file_of, Mapping) or not file_of:
         raise WorkloadError("the index has no 'weight_map'", where=where, remedy=remedy)
     for tensor, file in file_of.items():
-        if not isinstance(file, str) or not file or Path(file).name != file:
-            raise WorkloadError(f"the index has {tensor!r} in {file!r}", where=where, remedy="name a file beside it")
+        if not isinstance(file, str) or not 0 < len(file) <= _MAX_NAME or Path(file).name != file:
+            raise WorkloadError(
+                f"the index has {tensor!r} in {file!r:.60}", where=where, remedy="name a file beside it"
+            )
     return dict(file_of)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict
 
 from simulator.core.quantities import NonNegativeInt, PositiveInt
@@ -38,7 +38,7 @@ class AccuracyWorkload(BaseModel):
     window_tokens: Tokens | None = None
     attention: str | dict[str, Any] = "dense"
     reference_windows: NonNegativeInt = 1
-    greedy_tokens: Annotated[int, Le(1 << 12)] = 32
+    greedy_tokens: Annotated[int, Ge(0), Le(1 << 12)] = 32
     prompt_tokens: PositiveInt = 64
     calibration_windows: PositiveInt | None = None
     calibration_first: NonNegativeInt | None = None

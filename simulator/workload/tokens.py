@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tokenize
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from simulator.core.spelling import did_you_mean
 from simulator.workload.catalog import data_directory
 
 _FOLDER = "tokens"
+_MAX_ID = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +41,8 @@ class TokenFile:
             raise WorkloadError(
                 f"cannot read the tokens: {error.strerror}", where=str(path), remedy="name a readable file"
             ) from None
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, MemoryError, tokenize.TokenError, zipfile.BadZipFile) as error:
+            # A torn header may ask for any size, and is read as Python.
             raise _no_tokens(path, f"the file is no NumPy array ({error})") from None
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
             kind = getattr(array, "dtype", "an archive of several arrays")
@@ -48,6 +52,9 @@ class TokenFile:
         if array.min() < 0:
             at = int(np.argmax(array < 0))
             raise _no_tokens(path, f"token {at:,} is {int(array[at])}, and no id is below 0")
+        if array.max() > _MAX_ID:
+            at = int(np.argmax(array > _MAX_ID))
+            raise _no_tokens(path, f"token {at:,} is {int(array[at]):,}, beyond 64 bits with a sign")
         return cls(path, array.astype(np.int64), hashlib.sha256(content).hexdigest())
 
     def windows(self, first: int, n: int, width: int, *, n_key: str, vocab: int) -> NDArray[np.int64]:

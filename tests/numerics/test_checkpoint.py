@@ -161,7 +161,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "odd heads": (_config(head_dim=7), "a head has 7 elements"),
     "yarn": (_config(rope_scaling={"rope_type": "yarn", "factor": 4}), "scaling 'yarn' are not modelled"),
     "no factor": (_config(rope_scaling={"rope_type": "linear"}), "'factor' is None"),
+    "index of an endless name": (_index(f'{{"weight_map": {{"a": "{"x" * 5000}"}}}}'), "the index has 'a' in 'x+$"),
     "theta": (_config(rope_theta=-1), "'rope_theta' is -1"),
+    "theta beyond a float": (_config(rope_theta=10**400), "'rope_theta' is 10+$"),
+    "factor next to none": (_config(rope_scaling={"type": "linear", "factor": 5e-324}), "'factor' is 5e-324"),
+    "part of a head": (_config(partial_rotary_factor=0.5), "turn a part of each head"),
     "eps": (_config(rms_norm_eps="small"), "'rms_norm_eps' is 'small'"),
 }
 
@@ -175,7 +179,7 @@ def test_refused_when_opened(tmp_path: Path, change: Callable[[Path], Any], mess
     assert raised.value.exit_code == 3
     assert str(folder) in str(raised.value.where)
     assert raised.value.remedy
-    assert re.search(message, str(raised.value))
+    assert re.search(message, str(raised.value), re.MULTILINE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -37,6 +37,7 @@ def test_the_projects_own_tokens_have_a_name() -> None:
         (np.array([1, 2, -3]), "token 2 is -3"),
         (np.array([], np.int32), "shape (0,)"),
         (np.array(["a"]), "<U1"),
+        (np.array([7, 2**63], np.uint64), "token 1 is 9,223,372,036,854,775,808"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: object, cause: str) -> None:
@@ -49,6 +50,15 @@ def test_other_arrays_are_refused(tmp_path: Path, array: object, cause: str) -> 
 def test_a_torn_file_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, np.arange(100))
     path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(WorkloadError, match="no NumPy array"):
+        TokenFile.read(path)
+
+
+@pytest.mark.parametrize("header", ["{'descr': '<i8', 'fortran_order': False, 'shape': (10**18,)}", "((((", None])
+def test_a_torn_header_is_refused(tmp_path: Path, header: str | None) -> None:
+    path = tmp_path / "ids.npy"
+    text = b"" if header is None else header.replace("10**18", f"{10**18}").encode() + b"\n"
+    path.write_bytes(b"PK\x03\x04" if header is None else b"\x93NUMPY\x01\x00" + bytes([len(text), 0]) + text)
     with pytest.raises(WorkloadError, match="no NumPy array"):
         TokenFile.read(path)
 
