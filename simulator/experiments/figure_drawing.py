@@ -27,6 +27,7 @@ _LABEL_POINTS = 6.0
 _BESIDE = 0.1  # of the highest bar: a diamond that is no further above its bar would hide the label
 _PLOT_BREADTH = 5.0  # of a panel of points, against 8 of one with many bars
 _WIDE_SCALE = 300.0  # ratio of the ends of an axis from which only powers of ten are labelled
+_NARROW_SCALE = 2.5  # and below which 1, 2 and 5 would leave no two ticks
 _MARGIN_INCHES = 0.45  # that an axis takes with its label
 _LEGEND_INCHES, _LETTER_INCHES = 0.38, 0.052  # of a legend's entry, beside its letters
 
@@ -124,13 +125,16 @@ def _draw_panel(axes: Axes, panel: Panel, measured: Measured) -> None:
 
 def _scale(axis: Any, set_logarithmic: Callable[..., Any] | None) -> None:
     """Plain numbers with commas on an axis; a logarithmic one has ticks at 1, 2 and 5, a long one at powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     if set_logarithmic is not None:
         set_logarithmic("log")
         low, high = axis.get_view_interval()
         axis.set_major_locator(LogLocator(subs=(1,) if high / low > _WIDE_SCALE else (1, 2, 5)))
         axis.set_minor_formatter(NullFormatter())
+        if high / low < _NARROW_SCALE:
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+            axis.set_minor_locator(NullLocator())
     if set_logarithmic is not None or max(axis.get_view_interval()) >= 1000:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ _LEADER_PT = 8.0  # from which distance a line leads to the point
 _POINT_PT = 2.6  # half of a point's box
 _AIR_PT = 0.8  # around a label
 _PASSES = 3
+_LEADER = {"arrowstyle": "-", "linewidth": 0.4, "color": MUTED, "shrinkA": 0.5, "shrinkB": 2.0}
 _HIDES_LABEL, _HIDES_POINT, _HIDES_LINE, _OUTSIDE, _PER_POINT = 40.0, 25.0, 1.2, 100.0, 0.35
 
 
@@ -118,7 +120,7 @@ def _write(axes: Axes, label: Label, chosen: _Candidate) -> None:
     text = axes.annotate(
         label.text, tuple(anchor), offset, textcoords="offset points", ha="center", va="center", fontsize=label.size,
         color=label.colour, weight=label.weight, zorder=5,
-        arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": MUTED, "shrinkA": 0.5, "shrinkB": 2.0} if leads else None,
+        arrowprops=_LEADER if leads else None,
     )  # fmt: skip
     text.set_in_layout(False)
 
@@ -143,7 +145,7 @@ def _overlap(one: Box, other: Box) -> float:
 def _sampled(line: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points along a line, about three pixels apart."""
     parts = [line[:1]]
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         n = max(1, int(np.hypot(*(end - start)) / 3))
         parts.append(start + (end - start) * (np.arange(1, n + 1) / n)[:, None])
     return np.concatenate(parts)

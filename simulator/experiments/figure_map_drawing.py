@@ -35,7 +35,10 @@ def draw_map(axes: Axes, values: Sequence[Value], abscissae: Abscissae) -> None:
     families = list(dict.fromkeys(map(family_of, names)))
     points = _points(values, abscissae)
     for name in names:
-        style = {"color": _colour(name, names), "marker": _FAMILY_MARKERS[families.index(family_of(name))]}
+        style: dict[str, Any] = {
+            "color": _colour(name, names),
+            "marker": _FAMILY_MARKERS[families.index(family_of(name))],
+        }
         own = {at: points[name, at] for series, at in points if series == name}
         plain = [own[at] for at in own if _VARIANT not in at]
         is_baseline = not _is_no_baseline(name, names)

@@ -16,12 +16,13 @@ from simulator.experiments.figure_files import write_figures
 from simulator.experiments.figure_page import command_of, index_page
 from simulator.experiments.validate_page import validation_page, write_validation_page
 from simulator.experiments.validate_records import Group, Point, rows_of
+from tests.experiments.small_formats import small_formats
 from tests.experiments.small_m5 import small_m5
 from tests.report.chromium import Browser, browser, look_at
 
 WIDTHS = (400, 1280)
 # Figures that set no published number beside each of ours: measured ones, and those of which papers print means only.
-WITHOUT_PUBLISHED = {"cent-gpus"} | {
+WITHOUT_PUBLISHED = {"anda-precision", "bitmod-perplexity", "cent-gpus", "formats-map"} | {
     name
     for name in list_figures()
     if name.startswith(("dram-", "gpu-", "attacc-", "m5-", "papi-", "tiers-")) and name != "papi-7"
@@ -35,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All figures with their index page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure_study, "M5Study", small_m5)
+        patch.setattr(figure_study, "FormatStudy", small_formats)
         return write_figures(list_figures(), tmp_path_factory.mktemp("pages") / "figures").folder
 
 

@@ -37,9 +37,19 @@ from simulator.experiments.validate_figures import figure_points
 from simulator.experiments.validate_records import PASS
 from simulator.report.plot_style import plot_style, save
 from simulator.report.records import csv_text
+from tests.experiments.small_formats import small_formats
 from tests.experiments.small_m5 import small_m5
 
 ASKED = {
+    "anda-bops",
+    "anda-energy",
+    "anda-energy-split",
+    "anda-precision",
+    "anda-speedup",
+    "bitmod-7",
+    "bitmod-8",
+    "bitmod-perplexity",
+    "formats-map",
     "attacc-batch",
     "attacc-throughput",
     "papi-8a",
@@ -91,6 +101,10 @@ class Watched(Study):
     @cached_property
     def m5(self):
         return small_m5()
+
+    @cached_property
+    def formats(self):
+        return small_formats()
 
     def record(self, run: Run | ConfiguredRun):
         self.asked.append(run)
@@ -214,7 +228,11 @@ def test_validation_repeats_no_number(study: Watched) -> None:
         "cent-queries",
         "cent-hybrids",
         "dram-loaded-latency",
-        *(name for name in ASKED if name.startswith(("attacc-", "gpu-", "m5-", "papi-"))),
+        *(
+            name
+            for name in ASKED
+            if name.startswith(("anda-", "attacc-", "bitmod-", "formats-", "gpu-", "m5-", "papi-"))
+        ),
     } | {"cent-cost"}
     assert all(point.verdict == PASS for point in points)
 
@@ -281,6 +299,7 @@ def test_a_baseline_is_measured_and_sourced() -> None:
     assert {len(gpu.service.batch), len(gpu.service.query_latency_s), len(gpu.service.queries_per_min)} == {8}
 
 
+@pytest.mark.thorough  # the page's test draws them all, too
 @pytest.mark.parametrize("name", list_figures())
 def test_every_figure_draws(name: str, measured: dict[str, Measured], tmp_path: Path) -> None:
     with plot_style():

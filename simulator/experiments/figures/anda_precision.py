@@ -69,8 +69,8 @@ FIGURE = Figure(
     runs={},
     measure=measure,
     cautions=(
-        f"tiny-llama on {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our documentation and source; the search on one "
-        "other window. The paper searches on 128 windows. Fully: `sim run hw_configs/anda.yaml --workload accuracy`.",
+        f"tiny-llama on {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our documentation and source; the search on "
+        "one other window. The paper searches on 128. Fully: `sim run hw_configs/anda.yaml --workload accuracy`.",
         "Perplexity is not monotonic in the bits. A small model is over-confident on strange text; cut activations are "
         "smaller and cool its output. The search takes what this gives, so that it saves more than on the paper's "
         "models (1.8 to 3.1 times at 0.1 %), and what it finds need not hold on other text.",
