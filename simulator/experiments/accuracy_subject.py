@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.errors import WorkloadError
-from simulator.numerics.accuracy import Accuracy, Scope, evaluate, mean_loss, perplexity
+from simulator.numerics.accuracy import Accuracy, Scope, evaluate, perplexity
 from simulator.numerics.attention import AttentionRule
 from simulator.numerics.checkpoint import Checkpoint
 from simulator.numerics.format_names import model_formats
-from simulator.numerics.transformer import Transformer
+from simulator.numerics.tried_formats import TriedFormats
 from simulator.workload.model import ModelSpec
 
 Windows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ModelOnText:
     """What a machine's formats are tried on: see `contracts.accuracy.AccuracySubject`.
 
-    `windows` and `calibration` are int64[n, width]. The weights that were rounded last are kept: a search tries many
-    formats of activations with the same weights.
+    `windows` and `calibration` are int64[n, width].
     """
 
     checkpoint: Checkpoint
@@ -32,7 +32,6 @@ class ModelOnText:
     windows: Windows
     calibration: Windows
     scope: Scope
-    _models: dict[str, Transformer] = field(default_factory=dict)
 
     @property
     def shape(self) -> ModelSpec:
@@ -60,14 +59,8 @@ class ModelOnText:
         return self._perplexity(formats, self.calibration)
 
     def _perplexity(self, formats: str, windows: Windows) -> float:
-        return perplexity(mean_loss(self._model(formats), windows))
+        return perplexity(self._tried.loss(formats, windows))
 
-    def _model(self, name: str) -> Transformer:
-        """The model in these formats; all but those of activations stand in the name that it is kept by."""
-        formats = model_formats(name)
-        parts = [part for part in name.split("+") if not model_formats(part).activations]
-        kept = "+".join(parts)
-        if kept not in self._models:
-            self._models.clear()
-            self._models[kept] = Transformer(self.checkpoint, model_formats(kept or "fp16"), self.attention)
-        return self._models[kept].with_activations(formats.activations)
+    @cached_property
+    def _tried(self) -> TriedFormats:
+        return TriedFormats(self.checkpoint, self.attention)

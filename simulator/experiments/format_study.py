@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.numerics.accuracy import perplexity, window_loss
+from simulator.experiments.shared_models import HELD_OUT_TOKENS, models_directory
+from simulator.numerics.accuracy import perplexity
 from simulator.numerics.bit_operations import Mantissas, mac_weights
 from simulator.numerics.checkpoint import CONFIG, Checkpoint, find_checkpoint
-from simulator.numerics.format_names import FP16, model_formats
-from simulator.numerics.model_weights import ModelWeights, load_weights
 from simulator.numerics.precision_search import SearchResult, format_name, search_precision
-from simulator.numerics.transformer import Transformer
-from simulator.numerics.workers import workers
+from simulator.numerics.tried_formats import TriedFormats
 from simulator.workload.tokens import TokenFile
 
-OWN_MODEL, OWN_TEXT = "tiny-llama", "docs_and_source"
+OWN_MODEL, OWN_TEXT = "tiny-llama", "own_source"
 WINDOW_TOKENS, N_WINDOWS = 2048, 2
 CALIBRATION_WINDOW = 16
 """The window that a search looks at: 16, as in the reference measurements, or the last one of a shorter text."""
@@ -47,18 +42,12 @@ class Reader:
     text: Text
 
 
-def shared_models() -> Path:
-    """`../shared/models` beside the checkout, or below what SIMULATOR_SHARED names."""
-    beside = Path(__file__).resolve().parents[3] / "shared"
-    return Path(os.environ.get("SIMULATOR_SHARED", beside)) / "models"
-
-
 def readers() -> tuple[Reader, ...]:
     """Our own model on our own text, and the two models on the held-out text beside the checkout, where they are."""
     own = Checkpoint.open(find_checkpoint(OWN_MODEL))
     found = [Reader(f"{OWN_MODEL}, own text", own, _text("own text", OWN_TEXT, own, N_WINDOWS))]
-    folder = shared_models()
-    tokens = folder / "eval_tokens.npy"
+    folder = models_directory()
+    tokens = folder / HELD_OUT_TOKENS
     for name, n_windows in ((OWN_MODEL, N_WINDOWS), ("small-llama", 1)):
         if tokens.is_file() and (folder / name / CONFIG).is_file():
             model = Checkpoint.open(folder / name)
@@ -79,14 +68,10 @@ def _text(name: str, tokens: str, model: Checkpoint, n_windows: int) -> Text:
 
 @dataclass(slots=True)
 class FormatStudy:
-    """Losses of every reader in any formats; what was computed is kept.
-
-    The weights that were rounded last are kept too: formats of activations and of the KV cache share them.
-    """
+    """Losses of every reader in any formats; what was computed is kept."""
 
     readers: Sequence[Reader] = field(default_factory=readers)
-    _losses: dict[tuple[str, str], float] = field(default_factory=dict)
-    _weights: dict[str, tuple[str, ModelWeights]] = field(default_factory=dict)
+    _tried: dict[str, TriedFormats] = field(default_factory=dict)
     _searches: dict[tuple[str, float], SearchResult] = field(default_factory=dict)
 
     @property
@@ -96,7 +81,7 @@ class FormatStudy:
 
     def loss(self, reader: Reader, formats: str) -> float:
         """Nats a token, the mean over the windows."""
-        return self._loss(reader, formats, reader.text.windows, "windows")
+        return self._of(reader).loss(formats, reader.text.windows)
 
     def perplexity(self, reader: Reader, formats: str) -> float:
         """exp of the loss."""
@@ -116,21 +101,11 @@ class FormatStudy:
         return self._searches[key]
 
     def _calibration(self, reader: Reader, formats: str) -> float:
-        return perplexity(self._loss(reader, formats, reader.text.calibration, "calibration"))
+        return perplexity(self._of(reader).loss(formats, reader.text.calibration))
 
-    def _loss(self, reader: Reader, formats: str, windows: Windows, which: str) -> float:
-        key = (f"{reader.name} {which}", formats)
-        if key not in self._losses:
-            model = self._model(reader.checkpoint, formats)
-            with workers() as pool:
-                losses = list(pool.map(lambda text: window_loss(model, text), windows))
-            self._losses[key] = math.fsum(losses) / len(losses)
-        return self._losses[key]
-
-    def _model(self, checkpoint: Checkpoint, name: str) -> Transformer:
-        formats = model_formats(name)
-        of_weights = "+".join(part for part in name.split("+") if model_formats(part).weights) or FP16
-        path = str(checkpoint.path)
-        if self._weights.get(path, ("",))[0] != of_weights:
-            self._weights[path] = (of_weights, load_weights(checkpoint, formats.weights))
-        return Transformer(checkpoint, formats, weights=self._weights[path][1])
+    def _of(self, reader: Reader) -> TriedFormats:
+        """A reader's model; readers of one model share it."""
+        path = str(reader.checkpoint.path)
+        if path not in self._tried:
+            self._tried[path] = TriedFormats(reader.checkpoint)
+        return self._tried[path]

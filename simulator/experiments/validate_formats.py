@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from simulator.experiments.formats_study import FormatsStudy
 from simulator.experiments.formats_targets import FormatRow, FormatTargets, Suite, load_format_targets
+from simulator.experiments.held_out_models import HeldOutModels
 from simulator.experiments.validate_formats_papers import ordering_points, search_points, speed_claim
 from simulator.experiments.validate_records import Claim, Group, Point
 
@@ -20,14 +20,14 @@ Golden = dict[tuple[str, str, str, str], dict[str, float]]
 
 
 def formats_points(
-    path: Path, study: FormatsStudy | None = None, *, everything: bool = False
+    path: Path, study: HeldOutModels | None = None, *, everything: bool = False
 ) -> Iterator[Point | Claim]:
     """Every number of a file of targets beside ours, as far as models and tokens are there.
 
     All of the model that comes with the project, and unless `everything` is asked for a sample of the larger one.
     """
     targets = load_format_targets(path)
-    study = FormatsStudy() if study is None else study
+    study = HeldOutModels() if study is None else study
     golden = golden_values(path.parent / targets.golden)
     sample = targets.sample
     speed = speed_claim(targets.speed, study)  # first: what is measured later is kept
@@ -59,7 +59,7 @@ def golden_values(path: Path) -> Golden:
 
 
 def suite_points(
-    targets: FormatTargets, suite: Suite, golden: Golden, study: FormatsStudy, chosen: Sequence[str] | None
+    targets: FormatTargets, suite: Suite, golden: Golden, study: HeldOutModels, chosen: Sequence[str] | None
 ) -> Iterator[Point | Claim]:
     """Each format's loss on both models, the error of its weights and the special values picked.
 
@@ -95,7 +95,7 @@ def _params(row: FormatRow, n_windows: int, context: int) -> str:
 
 
 def _weight_points(
-    targets: FormatTargets, group: Group, row: FormatRow, at: int, golden: Golden, study: FormatsStudy
+    targets: FormatTargets, group: Group, row: FormatRow, at: int, golden: Golden, study: HeldOutModels
 ) -> Iterator[Point]:
     """Squared error over squared weights, and how many groups picked each special value."""
     assert row.error is not None
@@ -114,7 +114,7 @@ def _weight_points(
 
 
 def text_points(
-    targets: FormatTargets, golden: Golden, study: FormatsStudy, *, everything: bool
+    targets: FormatTargets, golden: Golden, study: HeldOutModels, *, everything: bool
 ) -> Iterator[Point | Claim]:
     """The models as stored on each window whose loss is given and on all, and the larger one's formats on eight."""
     text = targets.text

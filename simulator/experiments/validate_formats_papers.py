@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from simulator.experiments.api import run
-from simulator.experiments.formats_study import FormatsStudy
 from simulator.experiments.formats_targets import FormatTargets, FreeRow, Ordering, SearchRow, Speed
+from simulator.experiments.held_out_models import HeldOutModels
 from simulator.experiments.validate_records import Claim, Group, Point
 from simulator.workload.catalog import data_directory
 
@@ -21,7 +21,7 @@ _ORDER_LEFT = "a default run has too few formats of small-llama"
 # --- Anda's search
 
 
-def search_points(targets: FormatTargets, study: FormatsStudy, *, everything: bool) -> Iterator[Point | Claim]:
+def search_points(targets: FormatTargets, study: HeldOutModels, *, everything: bool) -> Iterator[Point | Claim]:
     """The windows that a run calibrates on by itself, perplexities there, and what its search finds."""
     asked = targets.searches
     group = Group("formats_search", asked.title, targets.source)
@@ -40,7 +40,7 @@ def search_points(targets: FormatTargets, study: FormatsStudy, *, everything: bo
                     yield Claim(rest, case, "tuple", 0.0, None, "", "", _SEARCH_LEFT)
 
 
-def _calibration_points(targets: FormatTargets, group: Group, at: int, study: FormatsStudy) -> Iterator[Point]:
+def _calibration_points(targets: FormatTargets, group: Group, at: int, study: HeldOutModels) -> Iterator[Point]:
     model, asked = targets.models[at], targets.searches
     first, n_windows = asked.calibration[at]
     assert study.tokens is not None
@@ -57,7 +57,7 @@ def _calibration_points(targets: FormatTargets, group: Group, at: int, study: Fo
 
 
 def _found_points(
-    targets: FormatTargets, group: Group, row: SearchRow, at: int, study: FormatsStudy
+    targets: FormatTargets, group: Group, row: SearchRow, at: int, study: HeldOutModels
 ) -> Iterator[Point]:
     asked = targets.searches
     sets = study.search_sets(row.model, asked.n_windows[at], row.tolerance)
@@ -78,7 +78,7 @@ def _found_points(
 # --- orderings
 
 
-def ordering_points(targets: FormatTargets, study: FormatsStudy, *, everything: bool) -> Iterator[Claim]:
+def ordering_points(targets: FormatTargets, study: HeldOutModels, *, everything: bool) -> Iterator[Claim]:
     """Differences of losses of which papers say that they are negative, or next to nothing."""
     asked = targets.orderings
     group = Group("formats_orderings", asked.title, "papers as named", folded=False)
@@ -98,7 +98,7 @@ def ordering_points(targets: FormatTargets, study: FormatsStudy, *, everything: 
 
 
 def _measured(
-    targets: FormatTargets, study: FormatsStudy, row: Ordering | FreeRow, claim: Claim, at: int,
+    targets: FormatTargets, study: HeldOutModels, row: Ordering | FreeRow, claim: Claim, at: int,
     pair: tuple[str, str], *, everything: bool,
 ) -> Claim:  # fmt: skip
     """The claim with the difference of the losses, or with what it lacks."""
@@ -115,7 +115,7 @@ def _measured(
 # --- speed
 
 
-def speed_claim(asked: Speed, study: FormatsStudy) -> Claim:
+def speed_claim(asked: Speed, study: HeldOutModels) -> Claim:
     """Seconds to round a model and to evaluate windows of it: reported, as it depends on the machine and on who else
     works there."""
     group = Group("formats_speed", f"An evaluation in at most {asked.most_s:g} s on two cores", "asked", folded=False)

@@ -147,15 +147,6 @@ def window_loss(model: Transformer, text: ArrayLike) -> float:
     return _finite(total / (len(ids) - 1), model)
 
 
-def mean_loss(model: Transformer, windows: ArrayLike) -> float:
-    """Mean loss in nats on windows int[n_windows, T], worked on at once."""
-    texts = _checked_windows(windows)
-    for text in texts:
-        model.check(text)
-    with workers() as pool:
-        return math.fsum(pool.map(lambda text: window_loss(model, text), texts)) / len(texts)
-
-
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """Of one window: both losses, mean KL, share of equal predictions."""

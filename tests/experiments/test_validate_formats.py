@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.experiments.formats_study import FormatsStudy
 from simulator.experiments.formats_targets import FormatTargets, load_format_targets
+from simulator.experiments.held_out_models import HeldOutModels
 from simulator.experiments.validate_formats import formats_points, golden_values, suite_points, text_points
 from simulator.experiments.validate_formats_papers import ordering_points, search_points
 from simulator.experiments.validate_records import FAIL, MISSED, NOT_CHECKED, PASS, REPORTED
@@ -25,7 +25,7 @@ def targets() -> FormatTargets:
     return load_format_targets()
 
 
-class Recited(FormatsStudy):
+class Recited(HeldOutModels):
     """A study whose losses and errors are the targets, more by `off`; it says that everything is there."""
 
     def __init__(self, targets: FormatTargets, off: float = 0.0) -> None:
@@ -124,14 +124,14 @@ def test_a_clone_alone_checks_weights_of_its_own_model(targets: FormatTargets, t
         update={"rows": [row for row in targets.weights.rows if row.format == "int4_asym"]}
     )
     golden = golden_values(FOLDER / targets.golden)
-    points = list(suite_points(targets, few, golden, FormatsStudy(tmp_path), None))
+    points = list(suite_points(targets, few, golden, HeldOutModels(tmp_path), None))
     assert [point.verdict for point in points] == [PASS, NOT_CHECKED, NOT_CHECKED]
     assert all("../shared/models" in point.note for point in points[1:])
 
 
 def test_a_run_calibrates_on_the_windows_of_the_reference(targets: FormatTargets, shared_dir: Path) -> None:
     """By the defaults of accuracy runs: windows 16 to 23 of tiny-llama, window 8 of small-llama."""
-    study = FormatsStudy(shared_dir / "models")
+    study = HeldOutModels(shared_dir / "models")
     for model, (first, n_windows) in zip(targets.models, targets.searches.calibration, strict=True):
         calibration = study.search_settings(model).subject().calibration
         width = calibration.shape[1]
@@ -141,28 +141,25 @@ def test_a_run_calibrates_on_the_windows_of_the_reference(targets: FormatTargets
 
 
 def test_a_window_of_the_text(targets: FormatTargets, shared_dir: Path) -> None:
-    study = FormatsStudy(shared_dir / "models")
+    study = HeldOutModels(shared_dir / "models")
     assert study.loss("tiny-llama", "fp16", [0]) == pytest.approx(2.6229, abs=0.0005)
-    n_done = len(study._losses)
-    study.loss("tiny-llama", "fp16", [0])
-    assert len(study._losses) == n_done == 1
 
 
 @pytest.mark.thorough
 def test_a_default_run(shared_dir: Path) -> None:
-    points = list(formats_points(PATH, FormatsStudy(shared_dir / "models")))
+    points = list(formats_points(PATH, HeldOutModels(shared_dir / "models")))
     assert [point.case for point in points if point.verdict == FAIL] == []
     assert {point.group.name for point in points if point.verdict == REPORTED} == {"formats_speed"}
 
 
 @pytest.mark.thorough
 def test_searches_of_both_models(targets: FormatTargets, shared_dir: Path) -> None:
-    points = list(search_points(targets, FormatsStudy(shared_dir / "models"), everything=True))
+    points = list(search_points(targets, HeldOutModels(shared_dir / "models"), everything=True))
     assert {point.verdict for point in points} == {PASS}
 
 
 @pytest.mark.thorough
 def test_all_windows_of_the_text(targets: FormatTargets, shared_dir: Path) -> None:
     golden = golden_values(FOLDER / targets.golden)
-    points = list(text_points(targets, golden, FormatsStudy(shared_dir / "models"), everything=True))
+    points = list(text_points(targets, golden, HeldOutModels(shared_dir / "models"), everything=True))
     assert {point.verdict for point in points} == {PASS}

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import WorkloadError
-from simulator.numerics.accuracy import Scope, evaluate, mean_loss, perplexity
+from simulator.numerics.accuracy import Scope, evaluate, perplexity
 from simulator.numerics.attention import attention_rule
 from simulator.numerics.checkpoint import Checkpoint, find_checkpoint
 from simulator.numerics.format_names import model_formats
 from simulator.numerics.generation import GreedyText
 from simulator.numerics.model_weights import load_weights
 from simulator.numerics.transformer import Transformer
+from simulator.numerics.tried_formats import TriedFormats
 from simulator.numerics.workers import _openblas_threads, workers
 from tests.conftest import REPO_ROOT
 from tests.numerics.checkpoints import SMALL, random_checkpoint, random_tensors, write_checkpoint
@@ -201,8 +202,19 @@ def test_nothing_but_the_loss(small: Checkpoint) -> None:
     assert found.comparison is None
     assert found.greedy is None
     assert told == list(enumerate(found.window_losses, start=1))
-    model = Transformer(small, model_formats("kv4"))
-    assert mean_loss(model, WINDOWS) == pytest.approx(found.loss, abs=1e-12)
+    assert TriedFormats(small).loss("kv4", np.array(WINDOWS)) == pytest.approx(found.loss, abs=1e-12)
+
+
+def test_formats_that_are_tried_share_weights_and_keep_losses(small: Checkpoint) -> None:
+    tried, windows = TriedFormats(small), np.array(WINDOWS)
+    first = tried.model("int4_asym+anda_m6").weights
+    assert tried.model("int4_asym+anda_m4-5-6-7").weights is first
+    assert tried.model("int3_asym").weights is not first
+    for name in ("int4_asym+anda_m6", "anda_m6", "kv4+int3_asym"):
+        expected = evaluate(small, model_formats(name), windows, scope=ONLY_LOSS)
+        assert tried.losses(name, windows) == pytest.approx(expected.window_losses, abs=1e-12)
+        assert tried.weights(name) == expected.weights
+    assert tried.losses("anda_m6", windows[::-1]) == tried.losses("anda_m6", windows)[::-1]
 
 
 def test_bits(small: Checkpoint) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,23 +13,14 @@ from pathlib import Path
 
 from simulator.experiments.accuracy_settings import AccuracySettings, bound_accuracy_settings
 from simulator.experiments.settings import load_run_tree
-from simulator.numerics.accuracy import window_loss
+from simulator.experiments.shared_models import HELD_OUT_TOKENS, models_directory
 from simulator.numerics.checkpoint import Checkpoint, find_checkpoint
-from simulator.numerics.format_names import FP16, model_formats
 from simulator.numerics.model_weights import WeightReport
-from simulator.numerics.transformer import Transformer
-from simulator.numerics.workers import workers
+from simulator.numerics.tried_formats import TriedFormats
 from simulator.workload.catalog import data_directory
 from simulator.workload.tokens import TokenFile
 
 TINY = "tiny-llama"
-_TOKENS = "eval_tokens.npy"
-
-
-def models_directory() -> Path:
-    """`../shared/models` beside the checkout, or below what SIMULATOR_SHARED names."""
-    beside = Path(__file__).resolve().parents[3] / "shared"
-    return Path(os.environ.get("SIMULATOR_SHARED", beside)) / "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +32,16 @@ class Cost:
 
 
 @dataclass
-class FormatsStudy:
+class HeldOutModels:
     """Models and tokens of a folder; what was measured is kept."""
 
     folder: Path = field(default_factory=models_directory)
-    _losses: dict[tuple[str, str, int], float] = field(default_factory=dict)
-    _reports: dict[tuple[str, str], WeightReport] = field(default_factory=dict)
-    _model: tuple[tuple[str, str], Transformer] | None = None
+    _tried: dict[str, TriedFormats] = field(default_factory=dict)
 
     @cached_property
     def tokens(self) -> TokenFile | None:
         """The text that the models have not seen, if it is there."""
-        path = self.folder / _TOKENS
+        path = self.folder / HELD_OUT_TOKENS
         return TokenFile.read(path) if path.is_file() else None
 
     def path(self, model: str) -> Path | None:
@@ -67,36 +54,23 @@ class FormatsStudy:
     def missing(self, model: str) -> str:
         """What a comparison on a model lacks, in words; empty where nothing does."""
         names = [] if self.path(model) else [model]
-        names += [] if self.tokens else [_TOKENS]
+        names += [] if self.tokens else [HELD_OUT_TOKENS]
         return f"{' and '.join(names)}: not in ../shared/models beside the checkout" if names else ""
 
     def loss(self, model: str, formats: str, windows: Iterable[int]) -> float:
         """Mean loss in nats of a model that is there, on windows of its context by their numbers."""
-        wanted = list(windows)
-        missing = [window for window in wanted if (model, formats, window) not in self._losses]
-        if missing:
-            assert self.tokens is not None
-            made = self._transformer(model, formats)
-            width = made.shape.max_context
-            texts = [self.tokens.tokens[window * width : (window + 1) * width] for window in missing]
-            with workers() as pool:
-                found = pool.map(lambda text: window_loss(made, text), texts)
-                for window, loss in zip(missing, found, strict=True):
-                    self._losses[model, formats, window] = loss
-        return math.fsum(self._losses[model, formats, window] for window in wanted) / len(wanted)
+        assert self.tokens is not None
+        tried = self._of(model)
+        width, tokens = tried.checkpoint.shape.max_context, self.tokens.tokens
+        return tried.loss(formats, [tokens[window * width : (window + 1) * width] for window in windows])
 
     def weights(self, model: str, formats: str) -> WeightReport:
         """What a format does to the matrices of a model that is there."""
-        key = (model, formats)
-        if key not in self._reports:
-            self._reports[key] = self._transformer(model, formats).weights.report
-        return self._reports[key]
+        return self._of(model).weights(formats)
 
     def timed(self, model: str, formats: str, n_windows: int) -> Cost:
         """What it takes to round a model's weights and to evaluate the first windows."""
-        self._model = None
-        for key in [key for key in self._losses if key[:2] == (model, formats)]:
-            del self._losses[key]
+        self._of(model).forget()
         started = time.perf_counter(), time.process_time()
         self.loss(model, formats, range(n_windows))
         return Cost(time.perf_counter() - started[0], time.process_time() - started[1])
@@ -120,12 +94,10 @@ class FormatsStudy:
             load_run_tree(config, self.search_sets(model, 1, 0.01), workload="accuracy"), config
         )
 
-    def _transformer(self, model: str, formats: str) -> Transformer:
-        """The model; its weights are rounded anew only where their format, or that of keys and values, is another."""
-        named = model_formats(formats)
-        key = (model, "+".join(part for part in formats.split("+") if not model_formats(part).activations) or FP16)
-        if self._model is None or self._model[0] != key:
+    def _of(self, model: str) -> TriedFormats:
+        """A model that is there."""
+        if model not in self._tried:
             path = self.path(model)
             assert path is not None
-            self._model = key, Transformer(Checkpoint.open(path), model_formats(key[1]))
-        return self._model[1].with_activations(named.activations)
+            self._tried[model] = TriedFormats(Checkpoint.open(path))
+        return self._tried[model]
