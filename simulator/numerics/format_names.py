@@ -46,19 +46,22 @@ class ModelFormats:
     values: NumberFormat | None = None
 
 
-def format_named(name: str, *, where: Position | str | None = None) -> NumberFormat:
-    """The format of a name such as `bitmod_4b_g64`. Raises ConfigError for a name or a parameter that there is not."""
+def format_named(name: str, *, where: Position | str | None = None, part_of: str | None = None) -> NumberFormat:
+    """The format of a name such as `bitmod_4b_g64`. Raises ConfigError for a name or a parameter that there is not.
+
+    `part_of` is what was written where that is another name, such as `act_fp4` or `kv8`.
+    """
     grouped = _GROUP_SUFFIX.fullmatch(name)
     for base, group in _readings(name, grouped):
         for family in families():
             if match := re.fullmatch(family.NAMES, base):
                 fields = {**family.fields_of(match.groupdict()), **group}
-                return _built(family, fields, name, where)
-    raise ConfigError(
-        f"there is no number format {name!r}",
-        where=where,
-        remedy=did_you_mean(name, format_names(), noun="the formats"),
-    )
+                return _built(family, fields, part_of or name, where)
+    if part_of is None:
+        cause, known = f"there is no number format {name!r}", format_names()
+    else:
+        cause, known = f"there is no number format {name!r} for {part_of!r}", _names_of_families()
+    raise ConfigError(cause, where=where, remedy=did_you_mean(name, known, noun="the formats"))
 
 
 def model_formats(name: str, *, where: Position | str | None = None) -> ModelFormats:
@@ -77,8 +80,11 @@ def model_formats(name: str, *, where: Position | str | None = None) -> ModelFor
 
 def format_names() -> list[str]:
     """Names for a list: the examples of all families and those of the KV cache."""
-    examples = [name for family in families() for name in family.EXAMPLES]
-    return sorted([FP16, *examples, "kv8", "kv4", "k8v4", "kv8_sym", "act_fp16"])
+    return sorted([FP16, *_names_of_families(), "kv8", "kv4", "k8v4", "kv8_sym", "act_fp16"])
+
+
+def _names_of_families() -> list[str]:
+    return [name for family in families() for name in family.EXAMPLES]
 
 
 @cache
@@ -112,13 +118,15 @@ def _tensors_of(name: str, where: Position | str | None) -> dict[str, Any]:
         kind = "sym_channel" if kv["sym"] else "asym_z16_channel"
         bits = {"keys": kv["both"] or kv["k"], "values": kv["both"] or kv["v"]}
         return {
-            tensor: None if width == "16" else format_named(f"int{width}_{kind}", where=where)
+            tensor: None if width == "16" else format_named(f"int{width}_{kind}", where=where, part_of=name)
             for tensor, width in bits.items()
         }
     if per_site := _PER_SITE.fullmatch(name):
-        return {"activations": {site: format_named(f"anda_m{per_site[site]}", where=where) for site in SITES}}
+        bits = per_site.groupdict()
+        return {"activations": {site: format_named(f"anda_m{bits[site]}", where=where, part_of=name) for site in SITES}}
     if name.startswith(_ACTIVATIONS):
-        return {"activations": dict.fromkeys(SITES, format_named(name.removeprefix(_ACTIVATIONS), where=where))}
+        inputs = format_named(name.removeprefix(_ACTIVATIONS), where=where, part_of=name)
+        return {"activations": dict.fromkeys(SITES, inputs)}
     found = format_named(name, where=where)
     if found.role == "weights":
         return {"weights": found}

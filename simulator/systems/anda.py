@@ -33,6 +33,7 @@ from simulator.devices.anda_work import AndaWork, OperandFormat, StepWork
 from simulator.devices.bit_plane_array import EXPONENT_GROUP, FLOAT_BITS, BitPlaneArray
 from simulator.devices.scheduling import check_durations, schedule
 from simulator.numerics.bit_operations import MODULES, bit_operations_saving, mac_weights
+from simulator.numerics.format_names import format_named
 from simulator.numerics.precision_search import format_name, search_precision
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
@@ -140,6 +141,7 @@ class Anda:
         if subject.format is not None:
             return AccuracyResult(subject.accuracy(subject.format))
         weights = f"int{self.config.weight.bits}_asym_g{self.config.weight.group}"
+        format_named(weights, where="system.weight")
         if not self.array.takes_planes:
             mantissa = self.array.mantissa(FLOAT_BITS)
             inputs = "act_fp16" if mantissa >= FLOAT_BITS else f"anda_m{mantissa}"

@@ -130,6 +130,7 @@ def test_a_sweep_runs_formats(sets: dict[str, object], tmp_path: Path) -> None:
         ({"workload.attention": "sparse"}, ConfigError, "unknown kind `sparse`"),
         ({"workload.attention": {"kind": "top_k"}}, ConfigError, "k"),
         ({"workload.context": 64}, ConfigError, "context"),
+        ({"workload.greedy_tokens": -1}, ConfigError, "workload.greedy_tokens. = -1"),
     ],
 )
 def test_what_cannot_be_run_is_refused(
@@ -146,6 +147,11 @@ def test_other_systems_and_options_are_refused(sets: dict[str, object]) -> None:
         plan_run(BITMOD, workload="accuracy", sets=sets, trace="requests.csv")
     with pytest.raises(ConfigError, match="no operators to draw"):
         plan_run(BITMOD, workload="accuracy", sets=sets).perform(timeline=True)
+
+
+def test_weights_that_no_format_has_name_their_section(sets: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"system.weight: 'int1_asym_g128'"):
+        simulator.run(ANDA, {**sets, "system.weight.bits": 1}, workload="accuracy")
 
 
 def test_no_text_for_a_search_is_said(sets: dict[str, object]) -> None:

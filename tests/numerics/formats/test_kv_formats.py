@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from simulator.core.errors import ConfigError
 from simulator.numerics.format_names import format_names, model_formats
 from simulator.numerics.number_format import NumberFormat
 
@@ -46,6 +47,21 @@ def test_definitions(bits: int) -> None:
 def test_only_what_is_named_changes() -> None:
     formats = model_formats("k8v16")
     assert (formats.weights, dict(formats.activations), formats.values) == (None, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("kv1", "'kv1': `bits` = 1"),
+        ("anda_m5-5-5-17", "'anda_m5-5-5-17': `mantissa` = 17"),
+        ("act_kv8", "there is no number format 'kv8' for 'act_kv8'"),
+    ],
+)
+def test_refusals_name_what_was_written(name: str, cause: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        model_formats(name)
+    assert cause in str(refused.value)
+    assert "`kv8`" not in str(refused.value.remedy)
 
 
 def test_every_listed_name_is_one() -> None:
