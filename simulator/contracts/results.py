@@ -65,8 +65,8 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """What remains of a step where thousands are kept: its latency, busy time in ps by resource and by operator, its
-    energy and its bounds; not its spans."""
+    """What remains of a step where thousands are kept: its latency, busy time in ps by resource, time by operator in
+    which any of its tasks ran, its energy and its bounds; not its spans."""
 
     latency_ps: int
     resource_ps: dict[str, int]
@@ -78,7 +78,9 @@ class StepSummary:
     def of(cls, step: StepResult) -> StepSummary:
         """The summary of a step."""
         schedule = step.schedule
-        return cls(step.latency_ps, schedule.resource_busy_ps(), schedule.operator_ps(), step.energy, step.bounds)
+        return cls(
+            step.latency_ps, schedule.resource_busy_ps(), schedule.operator_elapsed_ps(), step.energy, step.bounds
+        )
 
 
 class _SpanRows(Sequence[Sequence[Scalar | None]]):

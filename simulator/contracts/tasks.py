@@ -276,6 +276,17 @@ class Schedule:
         """The summed durations of each operator's tasks, overlapped or not."""
         return _sums_by_name(self.tasks.operators, self.tasks.operator, self.tasks.duration_ps)
 
+    def operator_elapsed_ps(self) -> dict[str, int]:
+        """How long each operator ran: the time in which any of its tasks did, once where several overlap."""
+        tasks = self.tasks
+        order = np.lexsort((self.start_ps, tasks.operator))
+        which = tasks.operator[order]
+        # Operators one after the other on one axis, so that a single running maximum serves all of them.
+        begin = self.start_ps[order] + which.astype(np.int64) * (self.makespan_ps + 1)
+        end = begin + (self.end_ps - self.start_ps)[order]
+        covered = np.maximum.accumulate(np.concatenate([np.zeros(1, np.int64), end[:-1]]))
+        return _sums_by_name(tasks.operators, which, np.maximum(0, end - np.maximum(begin, covered)))
+
     def critical_operator_ps(self) -> dict[str, int]:
         """Each operator's part of the critical path; the parts add up to the makespan."""
         path = list(self.critical_path)

@@ -17,6 +17,8 @@ from simulator.experiments.llm_records import (
     checked_room,
     llm_record,
     on_machine,
+    said_power,
+    said_time,
     system_tables,
     with_draft,
 )
@@ -135,8 +137,8 @@ def run_batched_query(settings: Settings, *, timeline: bool = False) -> RunRecor
     headline = (
         f"{settings.model.name}{on_machine(system)}, {query.prompt_tokens:,} in + {query.output_tokens:,} out, a batch "
         f"of {query.n_queries:,}: {metrics['throughput_tokens_per_s']:,.1f} tokens/s, first token after "
-        f"{metrics['ttft_ms']:,.1f} ms, all after {metrics['query_latency_s']:,.2f} s, "
-        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
+        f"{said_time(metrics['ttft_ms'])}, all after {metrics['query_latency_s']:,.2f} s, "
+        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {said_power(metrics['power_w'])}"
     )
     weighted = [(query.prefill, 1.0), *((run.step, float(run.n)) for run in query.decode)]
     per = (float(n_tokens), float(n_tokens * query.n_queries))
@@ -222,7 +224,7 @@ def _metrics(query: BatchedQuery) -> dict[str, int | float]:
 
 def _by_context(query: BatchedQuery) -> dict[str, Series]:
     """What a decode step costs at each sampled context; a sample stands for the contexts up to its own."""
-    if not query.decode:
+    if len(query.decode) < 2:  # a single point is no curve
         return {}
     contexts = [run.context for run in query.decode]
     steps = [run.step for run in query.decode]

@@ -35,6 +35,16 @@ def needed_context(settings: Settings) -> int:
     return settings.workload.context
 
 
+def said_power(power_w: float) -> str:
+    """A power in a sentence: whole watts where there are ten, else three digits."""
+    return f"{power_w:,.0f} W" if power_w >= 10 else f"{power_w:.3g} W"
+
+
+def said_time(time_ms: float) -> str:
+    """A time in a sentence: milliseconds up to ten seconds, then seconds."""
+    return f"{time_ms:,.1f} ms" if time_ms < 1e4 else f"{time_ms / 1e3:,.2f} s"
+
+
 def checked_room(system: Any, n_sequences: int, context: int) -> str | None:
     """What the system says of the memory that sequences need: a note, or nothing. Raises MappingError as it does."""
     return system.check_capacity(n_sequences, context) if isinstance(system, ChecksCapacity) else None

@@ -20,6 +20,7 @@ from simulator.experiments.llm_records import (
     llm_record,
     needed_context,
     on_machine,
+    said_power,
     with_draft,
 )
 from simulator.experiments.settings import Settings
@@ -213,7 +214,7 @@ def run_query(settings: Settings, *, timeline: bool = False) -> RunRecord:
     headline = (
         f"{settings.model.name}, {prompt:,} in + {workload.output_tokens:,} out, {n_slots} queries in flight: "
         f"{metrics['throughput_tokens_per_s']:,.1f} tokens/s, a query in {metrics['query_latency_s']:,.2f} s, "
-        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {metrics['power_w']:,.0f} W"
+        f"{metrics['energy_mj_per_token']:,.1f} mJ a token at {said_power(metrics['power_w'])}"
     )
     weighted = list(zip(both.steps, both.tokens, strict=True))
     record = llm_record(settings, "query", metrics, weighted, (headline,), note, comparison)

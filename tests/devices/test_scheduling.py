@@ -154,6 +154,16 @@ def test_critical_path_is_a_chain_from_zero_to_the_makespan(tasks: list[Task]) -
     assert [index for index, span in enumerate(plan.spans) if span.critical] == sorted(path)
 
 
+@settings(max_examples=50, deadline=None)
+@given(graphs(max_tasks=16))
+def test_an_operator_runs_while_any_of_its_tasks_does(tasks: list[Task]) -> None:
+    plan = schedule(TaskGraph(tasks))
+    running: dict[str, set[int]] = {task.operator: set() for task in tasks}
+    for span in plan.spans:
+        running[span.operator].update(range(span.start_ps, span.end_ps))
+    assert plan.operator_elapsed_ps() == {name: len(moments) for name, moments in running.items()}
+
+
 @settings(max_examples=100, deadline=None)
 @given(graphs(max_tasks=16), st.integers(0, 10**6), st.data())
 def test_declaration_order_is_irrelevant_without_ties(tasks: list[Task], seed: int, draw: st.DataObject) -> None:
@@ -202,6 +212,7 @@ def test_sums_by_resource_and_operator() -> None:
     )
     assert plan.resource_busy_ps() == {"pim": 10, "cxl": 0}
     assert plan.operator_ps() == {"a": 6, "b": 6}
+    assert plan.operator_elapsed_ps() == {"a": 6, "b": 6}
     assert plan.critical_operator_ps() == {"a": 4, "b": 6}
     assert plan.critical_resource_ps() == {"pim": 10}
     assert [span.operator for span in plan.spans[1:3]] == ["b", "a"]
@@ -211,6 +222,7 @@ def test_sums_by_resource_and_operator() -> None:
 def test_no_tasks_take_no_time() -> None:
     plan = schedule(TaskGraph())
     assert (plan.makespan_ps, plan.critical_path, list(plan.spans), plan.operator_ps()) == (0, (), [], {})
+    assert plan.operator_elapsed_ps() == {}
 
 
 def test_cycle_is_named() -> None:
