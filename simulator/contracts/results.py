@@ -47,6 +47,8 @@ class StepResult:
     the power at full occupancy, both as the system accounts for them. `traffic_bytes` by link; `bounds` by operator;
     `metrics` and `breakdown` hold what only this system has, by name with unit; `notes` what a reader must know;
     `made_of` the steps, with their numbers, that a step of many tokens consists of, where its breakdown is theirs.
+    `operators_overlap` says that an operator's tasks are parts of one operation, on array and memory at once, say: its
+    time counts once.
     """
 
     latency_ps: int
@@ -61,12 +63,13 @@ class StepResult:
     breakdown: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     made_of: tuple[tuple[StepResult, float], ...] = ()
+    operators_overlap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
-    """What remains of a step where thousands are kept: its latency, busy time in ps by resource, time by operator in
-    which any of its tasks ran, its energy and its bounds; not its spans."""
+    """What remains of a step where thousands are kept: its latency, busy time in ps by resource and by operator, its
+    energy and its bounds; not its spans."""
 
     latency_ps: int
     resource_ps: dict[str, int]
@@ -78,9 +81,8 @@ class StepSummary:
     def of(cls, step: StepResult) -> StepSummary:
         """The summary of a step."""
         schedule = step.schedule
-        return cls(
-            step.latency_ps, schedule.resource_busy_ps(), schedule.operator_elapsed_ps(), step.energy, step.bounds
-        )
+        by_operator = schedule.operator_elapsed_ps() if step.operators_overlap else schedule.operator_ps()
+        return cls(step.latency_ps, schedule.resource_busy_ps(), by_operator, step.energy, step.bounds)
 
 
 class _SpanRows(Sequence[Sequence[Scalar | None]]):

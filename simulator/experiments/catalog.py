@@ -27,11 +27,7 @@ _HEAD_COLUMNS = 128
 
 
 def list_kind(kind: str) -> Table:
-    """The table of one of KINDS, or of "" all of them. Raises ConfigError for any other."""
-    if not kind:
-        return Table(
-            ("list", "holds"), [(name, str(of.__doc__).partition("\n")[0].rstrip(".")) for name, of in KINDS.items()]
-        )
+    """The table of one of KINDS. Raises ConfigError for any other."""
     if kind not in KINDS:
         raise ConfigError(f"there is no list of {kind!r}", where="sim list", remedy=did_you_mean(kind, KINDS))
     return KINDS[kind]()

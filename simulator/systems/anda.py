@@ -258,6 +258,7 @@ class Anda:
             latency_ps=latency_ps,
             interval_ps=latency_ps,
             n_slots=1,
+            operators_overlap=True,
             schedule=planned,
             energy=energy,
             power_w=energy.total_pj / latency_ps,

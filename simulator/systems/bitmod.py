@@ -276,6 +276,7 @@ class Bitmod:
             latency_ps=planned.makespan_ps,
             interval_ps=planned.makespan_ps,
             n_slots=1,
+            operators_overlap=True,
             schedule=planned,
             energy=energy,
             power_w=energy.total_pj / planned.makespan_ps,

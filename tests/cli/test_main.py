@@ -193,7 +193,7 @@ def test_debug_anywhere_prints_a_traceback(sim, stand_in, place: int) -> None:
     "line",
     [
         "", "unheard-of", "run", "run a b", "run a --unheard-of", "run a --seed x", "run a --qps x",
-        "run a --requests 1.5", "replay a", "trace", "trace unheard-of", "check",
+        "run a --requests 1.5", "replay a", "list", "trace", "trace unheard-of", "check",
     ],
 )  # fmt: skip
 def test_usage_errors_end_with_2(sim, line: str) -> None:

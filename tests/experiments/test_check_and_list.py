@@ -70,8 +70,7 @@ def test_every_list_has_rows_of_its_columns(kind: str, sim) -> None:
     assert str(table.rows[0][0]) in sim("list", kind).out
 
 
-def test_lists_hold_what_there_is(sim) -> None:
-    assert all(kind in sim("list").out for kind in KINDS)
+def test_lists_hold_what_there_is() -> None:
     assert [row[0] for row in list_kind("models").rows] == list(list_models())
     assert "cent" in [row[0] for row in list_kind("systems").rows]
     assert ("cent", "block") in list_kind("scopes").rows
