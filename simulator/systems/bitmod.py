@@ -38,6 +38,7 @@ from simulator.devices.gemm_cost import CorrectedSums, GemmCost, Ports, Publishe
 from simulator.devices.gemm_lists import Bits, corrected_gemms, published_gemms
 from simulator.devices.gemm_work import Phase
 from simulator.devices.scheduling import check_durations, schedule
+from simulator.numerics.format_names import model_formats
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -159,6 +160,7 @@ class Bitmod:
         if subject.format is not None:
             return AccuracyResult(subject.accuracy(subject.format))
         formats = self.number_formats
+        model_formats(formats, where="system")
         own = f"{self.array.config.name} at {self.config.weight_bits:g} bits a weight stands for {formats}"
         return AccuracyResult(subject.accuracy(formats), notes=(own,))
 
