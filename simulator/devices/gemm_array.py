@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from simulator.core.errors import ConfigError
 from simulator.core.quantities import Bits, Picojoules, PositiveFloat, PositiveInt
@@ -89,6 +89,13 @@ class GemmArray:
         dequantises: bool = False
         number_formats: dict[str, str] = {}
 
+        @field_validator("number_formats")
+        @classmethod
+        def _by_bits(cls, named: dict[str, str]) -> dict[str, str]:
+            if wrong := [code for code in named if not (code.isascii() and code.isdigit())]:
+                raise ValueError(f"{wrong[0]!r} is no number of bits")
+            return named
+
     def __init__(self, config: Config) -> None:
         self.config = config
 
@@ -106,11 +113,21 @@ class GemmArray:
         """The arrangement of a phase."""
         return self.config.prefill if phase == "prefill" else self.config.decode
 
-    def number_format(self, bits: Fraction) -> str:
-        """The format of weights of so many bits, scales included: that of the widest code that they hold; FP16 where
-        the datapath names none."""
-        held = [code for code in self.config.number_formats if int(code) <= bits]
-        return self.config.number_formats[max(held, key=int)] if held else "fp16"
+    def number_format(self, bits: Fraction, where: str) -> str:
+        """The format of weights of so many bits, scales included: that of the widest code that they hold.
+
+        Raises ConfigError at `where` for bits that hold no code with a format.
+        """
+        named = self.config.number_formats
+        held = [code for code in named if int(code) <= bits]
+        if not held:
+            codes = ", ".join(sorted(named, key=int)) or "no width"
+            raise ConfigError(
+                f"the datapath {self.config.name} names no number format for weights of {float(bits):g} bits",
+                where=where,
+                remedy=f"it has formats for {codes}: choose one of them, or name the model's with workload.format",
+            )
+        return named[max(held, key=int)]
 
     def terms(self, bits: Fraction) -> int:
         """Cycles that an element spends on a value of so many bits, scales included."""

@@ -38,6 +38,7 @@ from simulator.devices.gemm_cost import CorrectedSums, GemmCost, Ports, Publishe
 from simulator.devices.gemm_lists import Bits, corrected_gemms, published_gemms
 from simulator.devices.gemm_work import Phase
 from simulator.devices.scheduling import check_durations, schedule
+from simulator.numerics.format_names import model_formats
 from simulator.workload.batch import Batch
 from simulator.workload.model import ModelSpec
 
@@ -152,14 +153,16 @@ class Bitmod:
     def number_formats(self) -> str:
         """Formats of weights and of keys and values that the datapath and its widths stand for."""
         kv = "" if self.config.kv_bits >= _TABLE_BITS else f"+kv{self.config.kv_bits}"
-        return self.array.number_format(self.bits.weight) + kv
+        return self.array.number_format(self.bits.weight, "system.weight_bits") + kv
 
     def evaluate(self, subject: AccuracySubject) -> AccuracyResult:
         """A model's predictions in the subject's formats, or in those of the machine."""
-        own = f"{self.array.config.name} at {self.config.weight_bits:g} bits a weight stands for {self.number_formats}"
         if subject.format is not None:
             return AccuracyResult(subject.accuracy(subject.format))
-        return AccuracyResult(subject.accuracy(self.number_formats), notes=(own,))
+        formats = self.number_formats
+        model_formats(formats, where="system")
+        own = f"{self.array.config.name} at {self.config.weight_bits:g} bits a weight stands for {formats}"
+        return AccuracyResult(subject.accuracy(formats), notes=(own,))
 
     # --- what an engine asks
 

@@ -55,7 +55,7 @@ class Config:
                 )
             return default
         if type(value) is not int or not 1 <= value <= MAX_SIZE:
-            raise self.error(f"{key!r} is {value!r}", "give a positive whole number")
+            raise self.error(f"{key!r} is {value!r:.40}", f"give a whole number from 1 to {MAX_SIZE}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:

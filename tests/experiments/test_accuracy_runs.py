@@ -130,6 +130,9 @@ def test_a_sweep_runs_formats(sets: dict[str, object], tmp_path: Path) -> None:
         ({"workload.attention": "sparse"}, ConfigError, "unknown kind `sparse`"),
         ({"workload.attention": {"kind": "top_k"}}, ConfigError, "k"),
         ({"workload.context": 64}, ConfigError, "context"),
+        ({"system.kv_bits": 1}, ConfigError, "system: 'kv1'"),
+        ({"system.weight_bits": 2}, ConfigError, "system.weight_bits: the datapath BitMoD names no number format"),
+        ({"system.datapaths.bitmod.number_formats.four": "fp4"}, ConfigError, "'four' is no number of bits"),
         ({"workload.greedy_tokens": -1}, ConfigError, "workload.greedy_tokens. = -1"),
     ],
 )

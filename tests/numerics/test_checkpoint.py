@@ -165,6 +165,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "theta": (_config(rope_theta=-1), "'rope_theta' is -1"),
     "theta beyond a float": (_config(rope_theta=10**400), "'rope_theta' is 10+$"),
     "factor next to none": (_config(rope_scaling={"type": "linear", "factor": 5e-324}), "'factor' is 5e-324"),
+    "width beyond all": (_config(hidden_size=10**400), r"'hidden_size' is 10+\n.* to 16777216"),
     "part of a head": (_config(partial_rotary_factor=0.5), "turn a part of each head"),
     "eps": (_config(rms_norm_eps="small"), "'rms_norm_eps' is 'small'"),
 }
