@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from simulator.core.parameters import parameters
+from simulator.experiments.run import plan_run
+from simulator.experiments.run_kinds import bound_run
+
 STEP = {"workload.phase": "decode", "workload.context": 256}
 FP16 = {"system.datapath": "fp16", "system.weight_bits": 16, "system.kv_bits": 16}
 
@@ -50,3 +54,13 @@ def test_what_is_refused(
     said = refusal_of("bitmod", code, {**STEP, **sets})
     for word in words:
         assert word in said
+
+
+def test_stated_ranges_of_standby_currents_can_be_had() -> None:
+    step = {"workload.model": "opt-1.3b", "system.accounting": "corrected", **STEP}
+    bound = plan_run("hw_configs/bitmod.yaml", sets=step).bound
+    ranges = [one for one in parameters(bound.tree) if one.path.endswith(("i2_2n_ma", "i2_3n_ma")) and one.range]
+    assert ranges
+    for one in ranges:
+        for end in one.range or ():
+            bound_run(bound.tree.with_sets({one.path: end}), "hw_configs/bitmod.yaml").perform()
