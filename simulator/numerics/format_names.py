@@ -54,11 +54,15 @@ def format_named(name: str, *, where: Position | str | None = None) -> NumberFor
             if match := re.fullmatch(family.NAMES, base):
                 fields = {**family.fields_of(match.groupdict()), **group}
                 return _built(family, fields, name, where)
-    raise ConfigError(
-        f"there is no number format {name!r}",
-        where=where,
-        remedy=did_you_mean(name, format_names(), noun="the formats"),
-    )
+    if _KV.fullmatch(name) or _PER_SITE.fullmatch(name) or name.startswith(_ACTIVATIONS) or "+" in name:
+        raise ConfigError(
+            f"{name!r} is not one format but those of several tensors",
+            where=where,
+            remedy=f"take model_formats({name!r}), which has one for each",
+        )
+    begun = ", ".join(f"`{known}`" for known in format_names() if name and known.startswith(name))
+    remedy = f"use one of {begun}" if begun else did_you_mean(name, format_names(), noun="the formats")
+    raise ConfigError(f"there is no number format {name!r}", where=where, remedy=remedy)
 
 
 def model_formats(name: str, *, where: Position | str | None = None) -> ModelFormats:
