@@ -22,7 +22,7 @@ def run_accuracy_workload(settings: AccuracySettings) -> tuple[RunRecord, Mappin
     accuracy: Accuracy = found.accuracy
     metrics = {**accuracy_metrics(accuracy), **found.metrics}
     n, losses = accuracy.n_windows, accuracy.window_losses
-    rule = "" if accuracy.attention == "dense" else f", attention by {accuracy.attention},"
+    rule = "" if accuracy.attention == "dense" else f", attention by {accuracy.attention}"
     headline = (
         f"{accuracy.model} in {accuracy.format}{rule}: perplexity {accuracy.perplexity:,.4f}, "
         f"loss {accuracy.loss:.4f} nats a token, over {n} window{'s' * (n > 1)} of {accuracy.window_tokens:,} tokens"

@@ -57,11 +57,17 @@ def format_named(name: str, *, where: Position | str | None = None, part_of: str
             if match := re.fullmatch(family.NAMES, base):
                 fields = {**family.fields_of(match.groupdict()), **group}
                 return _built(family, fields, part_of or name, where)
-    if part_of is None:
-        cause, known = f"there is no number format {name!r}", format_names()
-    else:
-        cause, known = f"there is no number format {name!r} for {part_of!r}", _names_of_families()
-    raise ConfigError(cause, where=where, remedy=did_you_mean(name, known, noun="the formats"))
+    several = _KV.fullmatch(name) or _PER_SITE.fullmatch(name) or name.startswith(_ACTIVATIONS) or "+" in name
+    if several and part_of is None:
+        raise ConfigError(
+            f"{name!r} is not one format but those of several tensors",
+            where=where,
+            remedy=f"take model_formats({name!r}), which has one for each",
+        )
+    of, known = ("", format_names()) if part_of is None else (f" for {part_of!r}", _names_of_families())
+    begun = ", ".join(f"`{one}`" for one in known if name and one.startswith(name))
+    remedy = f"use one of {begun}" if begun else did_you_mean(name, known, noun="the formats")
+    raise ConfigError(f"there is no number format {name!r}{of}", where=where, remedy=remedy)
 
 
 def model_formats(name: str, *, where: Position | str | None = None) -> ModelFormats:

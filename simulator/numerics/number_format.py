@@ -17,6 +17,8 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from simulator.core.errors import WorkloadError
+
 Group = Annotated[int, Ge(1), Le(1 << 20)] | Literal["channel"]
 """Values that share a scale: so many consecutive columns, or a whole row."""
 
@@ -111,6 +113,17 @@ def n_groups(n_columns: int, group: Group) -> int:
     return sum(span.n_groups for span in group_spans(n_columns, group))
 
 
+def check_finite(values: Matrix) -> None:
+    """Raise WorkloadError for a matrix with a value that is not finite: no scale could hold it."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = (int(found[0]) for found in np.nonzero(~finite))
+        raise WorkloadError(
+            f"the value in row {row}, column {column} is {values[row, column]}, which no number format has",
+            remedy="check the matrix where it comes from",
+        )
+
+
 class GroupedFormat(NumberFormat):
     """A format whose groups are independent of each other: a family says what it does with groups [n, width]."""
 
@@ -135,7 +148,8 @@ class GroupedFormat(NumberFormat):
         """Bits of a value's code."""
 
     def quantize(self, values: Matrix) -> Quantized:
-        """Codes of a matrix, group by group."""
+        """Codes of a matrix, group by group. Raises WorkloadError for a value that is not finite."""
+        check_finite(values)
         parts = [self.quantize_groups(groups) for _, groups in self._spans(np.asarray(values, np.float64))]
         n_rows = values.shape[0]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from simulator.numerics import levels as lv
-from simulator.numerics.number_format import Group, GroupedFormat, Matrix, Quantized
+from simulator.numerics.number_format import Group, GroupedFormat, Matrix, Quantized, check_finite
 
 CODE_BITS = 4
 GROUP_SCALE_BITS = 8
@@ -69,6 +69,7 @@ class Qoq(GroupedFormat):
 
     def quantize(self, values: Matrix) -> Quantized:
         """Codes, integer `scales` and `zero_point` of the groups, and `channel_scale` [n_rows]."""
+        check_finite(values)
         wide = np.asarray(values, np.float64)
         channel_scale = lv.absmax_scales(wide, _PROTECTED)
         found = super().quantize(np.clip(np.rint(wide / channel_scale[:, None]), -_PROTECTED, _PROTECTED))

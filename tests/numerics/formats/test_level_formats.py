@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from simulator.core.errors import ConfigError
+from simulator.core.errors import ConfigError, WorkloadError
 from simulator.numerics.format_names import format_named, format_names
 from simulator.numerics.formats.bitmod import Bitmod
 from simulator.numerics.formats.floating import Floating
@@ -182,3 +182,26 @@ def test_any_table_will_do() -> None:
     fmt = Floating(Floating.Config(levels=(-16, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 16), group=4))
     assert fmt.rounded(np.array([[16.0, 11.9, -5.0, 12.1]])).tolist() == [[16, 8, -6, 16]]
     assert fmt.bits_per_value(8) == 4 + 16 / 4
+
+
+@pytest.mark.parametrize("name", ["int4_asym", "bitmod_3b", "mx_fp4", "qoq_w4"])
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_values_that_are_not_finite_are_refused(name: str, bad: float) -> None:
+    matrix = np.ones((2, 256), np.float32)
+    matrix[1, 130] = bad
+    with pytest.raises(WorkloadError, match=r"row 1, column 130 is -?(nan|inf)"):
+        format_named(name).quantize(matrix)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "remedy"),
+    [
+        ("kv8", "several tensors", "model_formats"),
+        ("int4", "no number format 'int4'", "`int4_asym`, `int4_sym`"),
+        ("int4_asym+kv8", "several tensors", "model_formats"),
+    ],
+)
+def test_names_that_are_no_single_format_say_what_to_write(name: str, words: str, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        format_named(name)
+    assert remedy in str(refused.value)
