@@ -20,20 +20,23 @@ class _Section(BaseModel):
 
 
 class FormatRow(_Section):
-    """A format, its name in the golden table, and what it gives on both models."""
+    """A format, its name in the golden table, and what it gives on both models; `by` is how far a loss may be off where
+    the suite knows why."""
 
     case: str
     format: str
     ppl: Pair
     error: Pair | None = None
     picks: tuple[list[int], list[int]] | None = None
+    by: float = 0.0
 
 
 class Suite(_Section):
-    """Formats of one kind of tensors, on the first `n_windows` windows of each model."""
+    """Formats of one kind of tensors, on the first `n_windows` windows of each model; `known` is why losses are off."""
 
     suite: str
     title: str
+    known: str = ""
     n_windows: tuple[int, int]
     rows: list[FormatRow]
 
@@ -68,9 +71,14 @@ class SearchRow(_Section):
 
 
 class Searches(_Section):
-    """Searches, the windows that they look at (first, how many), and perplexities of the second model there."""
+    """Searches, the windows that they look at (first, how many), and perplexities of the second model there.
+
+    `known` is why a perplexity is off, `by` how far at most, in nats.
+    """
 
     title: str
+    known: str
+    by: float
     calibration: tuple[tuple[int, int], tuple[int, int]]
     n_windows: tuple[int, int]
     increase_tolerance: float

@@ -79,7 +79,11 @@ def suite_points(
             given = golden.get((suite.suite, model, row.case, params), {})
             target = given.get("loss", math.log(row.ppl[at]))
             ours = study.loss(model, row.format, range(n_windows))
-            yield Point(group, row.format, f"{model}: loss", target, ours, targets.loss_tolerance, 4)
+            known = suite.known if row.by else ""
+            yield Point(
+                group, row.format, f"{model}: loss", target, ours, targets.loss_tolerance, 4,
+                known=known, known_tolerance=row.by,
+            )  # fmt: skip
         if left:
             why = study.missing(model) or _LEFT
             rest = Group(f"{group.name}_rest", f"{suite.title}: the rest", targets.source, folded=False)

@@ -14,7 +14,7 @@ from simulator.experiments.validate_records import Claim, Group, Point
 from simulator.workload.catalog import data_directory
 
 _SITES = ("qkv", "o", "u", "d")
-_SEARCH_LEFT = "not in a default run: 20 to 29 evaluations of small-llama, minutes each search"
+_SEARCH_LEFT = "not in a default run: 14 to 29 evaluations, minutes each search"
 _ORDER_LEFT = "a default run has too few formats of small-llama"
 
 
@@ -53,7 +53,10 @@ def _calibration_points(targets: FormatTargets, group: Group, at: int, study: He
     if at == 1:
         for name, ppl in asked.found_ppl.items():
             ours = study.loss(model, name, range(first, first + n_windows))
-            yield Point(group, case, name, math.log(ppl), ours, targets.loss_tolerance, 4)
+            yield Point(
+                group, case, name, math.log(ppl), ours, targets.loss_tolerance, 4, known=asked.known,
+                known_tolerance=asked.by,
+            )  # fmt: skip
 
 
 def _found_points(
@@ -72,7 +75,9 @@ def _found_points(
         ("increase, %", row.pct, "perplexity_increase_frac"),
     ):
         point = Point.printed(group, case, quantity, percent, 100 * found.metrics.get(name, math.nan))
-        yield replace(point, tolerance=100 * asked.increase_tolerance)
+        yield replace(
+            point, tolerance=100 * asked.increase_tolerance, known=asked.known, known_tolerance=100 * asked.by
+        )
 
 
 # --- orderings

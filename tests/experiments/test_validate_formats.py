@@ -92,6 +92,18 @@ def test_a_loss_or_an_error_that_is_off_fails(targets: FormatTargets) -> None:
     assert suite_verdicts(targets, 0.0004)[PASS] > 2 * len(targets.weights.rows)
 
 
+def test_noise_of_rounded_activations_is_known_and_bounded(targets: FormatTargets) -> None:
+    golden = golden_values(FOLDER / targets.golden)
+
+    def verdicts(off: float) -> dict[str, str]:
+        points = suite_points(targets, targets.activations, golden, Recited(targets, off), None)
+        return {point.case: point.verdict for point in points}
+
+    assert set(verdicts(0.0).values()) == {PASS}
+    assert verdicts(0.002)["anda_m5"] == MISSED
+    assert verdicts(0.002)["anda_m13"] == verdicts(0.007)["anda_m5"] == FAIL
+
+
 def test_all_names_are_formats(targets: FormatTargets) -> None:
     rows = [row for suite in (targets.weights, targets.activations, targets.kv) for row in suite.rows]
     names = {row.format for row in rows} | set(targets.text.longer.formats) | set(targets.searches.found_ppl)
@@ -155,7 +167,8 @@ def test_a_default_run(shared_dir: Path) -> None:
 @pytest.mark.thorough
 def test_searches_of_both_models(targets: FormatTargets, shared_dir: Path) -> None:
     points = list(search_points(targets, HeldOutModels(shared_dir / "models"), everything=True))
-    assert {point.verdict for point in points} == {PASS}
+    assert {point.verdict for point in points} <= {PASS, MISSED}
+    assert all("%" in point.quantity or "anda" in point.quantity for point in points if point.verdict == MISSED)
 
 
 @pytest.mark.thorough
