@@ -121,7 +121,10 @@ def llm_record(
     elif what == "query" and per is None and (workload.context is not None or workload.batch != 1):
         unused = "workload.context and workload.batch belong to a step or a part; a query has neither"
     of_steps = parts.longest.notes if per is None else [f"in the longest step: {text}" for text in parts.longest.notes]
-    told = (note, unused, settings.context_note(context), _in_words(comparison, metrics), *of_steps)
+    overlap = None
+    if parts.longest.operators_overlap:
+        overlap = "resources work at once: their times add up to more than a step, and a share is of that sum"
+    told = (note, unused, overlap, settings.context_note(context), _in_words(comparison, metrics), *of_steps)
     return RunRecord(
         system=str(settings.tree.get("system.kind")),
         workload=f"{settings.model.name}-{what}",
