@@ -103,10 +103,10 @@ def test_failures_are_recorded_and_retried_when_asked(tmp_path: Path, monkeypatc
 
 
 def test_a_defect_fails_one_point_only(tmp_path: Path, monkeypatch) -> None:
-    def defective(settings: Any, request: Any) -> Any:
+    def defective(bound: Any, **options: Any) -> Any:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("simulator.experiments.sweeps.evaluation.simulate", defective)
+    monkeypatch.setattr("simulator.experiments.run_kinds.LlmRun.perform", defective)
     result = run(write_sweep_file(tmp_path, "axes: {system.n_devices: [8]}\n"), tmp_path / "out")
     assert result.exit_code == 5
     assert "ZeroDivisionError: by zero" in read(tmp_path / "out", "failed.csv")[0]["error"]

@@ -159,7 +159,10 @@ def test_an_unknown_name_is_refused(sim) -> None:
     assert (outcome.code, "cent" in outcome.err) == (2, True)
     with pytest.raises(ConfigError):
         validate(("nothing",))
-    assert list_targets() == ["attacc", "cent", "cent_figures", "dram", "gpu", "m5", "papi", "systolic", "tiers"]
+    assert list_targets() == [
+        "anda", "anda_figures", "attacc", "bitmod", "bitmod_figures", "cent", "cent_figures", "dram", "formats", "gpu",
+        "m5", "papi", "systolic", "tiers",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ FIGURE = Figure(
     runs={},
     measure=measure,
     cautions=(
-        f"tiny-llama on {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our documentation and source; the search on "
+        f"tiny-llama on {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our own source; the search on "
         "one other window. The paper searches on 128. Fully: `sim run hw_configs/anda.yaml --workload accuracy`.",
         "Perplexity is not monotonic in the bits. A small model is over-confident on strange text; cut activations are "
         "smaller and cool its output. The search takes what this gives, so that it saves more than on the paper's "

@@ -138,7 +138,7 @@ FIGURE = Figure(
     runs={},
     measure=measure,
     cautions=(
-        f"Ours: {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of tiny-llama, on our documentation and source; and "
+        f"Ours: {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of tiny-llama, on our own source; and "
         "where `../shared/models` is there, of tiny-llama and one of small-llama on held-out text. One such: `sim run "
         "hw_configs/bitmod.yaml --workload accuracy --set workload.format=bitmod_3b --set workload.n_windows=2`.",
         "Models of 6.5 and 28 million parameters lose more than one of 7 billion: orderings are compared, not sizes. "

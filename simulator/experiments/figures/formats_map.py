@@ -69,7 +69,7 @@ FIGURE = Figure(
         "Everything is ours: corrected accounting of both, attention and the output head included (docs/bitmod.md, "
         "docs/anda.md). The BitMoD family stores the output head in the weights' bits and is charged so; the loss is "
         "with the head as it is stored, in FP16.",
-        f"Losses are of {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our documentation and source: differences "
+        f"Losses are of {N_WINDOWS} windows of {WINDOW_TOKENS:,} tokens of our own source: differences "
         "below 0.01 are noise. Cut activations lower the loss of this over-confident model (see anda-precision).",
         "ANT and OliVe are as BitMoD has them: one product a cycle whatever the width.",
     ),
