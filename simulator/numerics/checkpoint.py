@@ -19,7 +19,7 @@ from simulator.core.errors import WorkloadError
 from simulator.core.spelling import did_you_mean
 from simulator.numerics.rotary import Rotary
 from simulator.numerics.safetensors_file import STORED_BITS, StoredTensor, stored_tensors
-from simulator.workload.catalog import data_directory
+from simulator.workload.catalog import checkpoints
 from simulator.workload.model import ModelSpec
 
 CONFIG = "config.json"
@@ -96,7 +96,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         return path
     if path.name == CONFIG and path.is_file():
         return path.parent
-    own = _own_checkpoints()
+    own = checkpoints()
     if str(name_or_path) in own:
         return own[str(name_or_path)]
     raise WorkloadError(
@@ -188,8 +188,3 @@ def _check_tensors(shape: ModelSpec, stored: Mapping[str, StoredTensor], folder:
         # A bias or a layer left out would give the loss of another model.
         if name not in expected and name != HEAD and not name.endswith(_RECOMPUTED):
             raise tensor.error(f"is none that the model of {CONFIG} has", f"mend {CONFIG}, or remove the tensor")
-
-
-def _own_checkpoints() -> dict[str, Path]:
-    folder = data_directory("workloads") / "checkpoints"
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{CONFIG}"))}

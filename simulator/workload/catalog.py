@@ -37,7 +37,8 @@ def data_directory(name: str) -> Path:
 
 
 def load_model(reference: str | Path) -> ModelSpec:
-    """The model of an id (`llama2-70b`), a Hugging Face name (`meta-llama/Llama-2-70b-hf`), or a file.
+    """The model of an id (`llama2-70b`), a Hugging Face name (`meta-llama/Llama-2-70b-hf`), a checkpoint that comes
+    along (`tiny-llama`), or a file.
 
     A file is a shape YAML, or a `config.json` (or its folder) as Hugging Face repositories carry it. Raises
     WorkloadError (exit code 3) with file, line and column where there is no such model or its file is wrong.
@@ -54,6 +55,8 @@ def load_model(reference: str | Path) -> ModelSpec:
     aliases = dict(_aliases(files))
     if text.casefold() in aliases:
         return _from_yaml(files[aliases[text.casefold()]])
+    if text in (own := checkpoints()):
+        return ModelSpec.from_hf(own[text])
     raise WorkloadError(
         f"there is no model {text!r}",
         where="workload.model",
@@ -64,6 +67,12 @@ def load_model(reference: str | Path) -> ModelSpec:
 def list_models() -> tuple[str, ...]:
     """Ids of all models that come with the simulator, sorted."""
     return tuple(_files())
+
+
+def checkpoints() -> dict[str, Path]:
+    """Folders of the trained models that come with the simulator, by name."""
+    folder = data_directory("workloads") / "checkpoints"
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
 
 
 def model_from_tree(tree: ConfigTree, name: str) -> ModelSpec:

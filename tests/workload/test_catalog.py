@@ -151,3 +151,8 @@ def test_any_text_gives_a_model_or_an_error(text: str, at: int, tmp_path_factory
 )
 def test_names_of_attaccs_simulator(name: str, model: str) -> None:
     assert load_model(name).name == model
+
+
+def test_a_checkpoint_that_comes_along_is_a_model() -> None:
+    model = load_model("tiny-llama")
+    assert (model.name, model.n_layers, model.hidden, model.max_context) == ("tiny-llama", 6, 256, 2048)
