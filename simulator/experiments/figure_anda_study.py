@@ -50,8 +50,8 @@ SCOPE = (
     "the paper's search chose on WikiText2: the paper's scope. Decodes and attention are in docs/anda.md."
 )
 FITTED = (
-    "Two values of the published accounting are fitted to FP-FP's energy on LLaMA-13B: for how many heights of the "
-    "array weights are fetched once, and the energy of a bit of SRAM. Nothing else is."
+    "Three values of the published accounting are fitted to LLaMA-13B: for how many heights of the array weights are "
+    "fetched once and the energy of a bit of SRAM to FP-FP's split, the baselines' shape to Anda's half of its DRAM."
 )
 Accounting = Literal["published", "corrected"]
 

@@ -125,14 +125,15 @@ class Law(_Section):
 
 
 class SplitRow(_Section):
-    """Shares of compute, SRAM and DRAM; `is_fitted` where ours are fitted to them."""
+    """Shares of compute, SRAM and DRAM; ours of the components in `fitted` are fitted to them, `why` says by what."""
 
     design: str
     label: str
     tolerance: Tolerance
     shares: tuple[int, int, int]
     gain: str | None = None
-    is_fitted: bool = False
+    fitted: tuple[str, ...] = ()
+    why: str = ""
 
 
 class TradeOff(_Section):
@@ -146,13 +147,13 @@ class TradeOff(_Section):
 
 
 class Split(_Section):
-    """One model's energy; `fitted` and `follows` say where nothing is predicted, other shares are within `points`."""
+    """One model's energy; `follows` says why the baselines' SRAM and DRAM predict nothing, other shares are within
+    `points`."""
 
     title: str
     model: str
     points: float
     gain_frac: float
-    fitted: str
     follows: str
     rows: list[SplitRow]
     trade_off: TradeOff
@@ -333,15 +334,15 @@ def split_points(targets: AndaTargets) -> Iterator[Point]:
     asked = targets.split
     group = Group("anda_split", asked.title, targets.source, folded=False)
     fitted = Group("anda_split_fitted", "The same, what is fitted or follows from it", targets.source)
-    baselines = {row.shares[1:] for row in asked.rows if row.is_fitted}
+    baselines = {row.shares[1:] for row in asked.rows if set(row.fitted) == set(COMPONENTS)}
     for row in asked.rows:
         mantissas = chosen(asked.model, row.tolerance)
         ours = energy_split(row.design, asked.model, mantissas)
         for component, share in zip(COMPONENTS, row.shares, strict=True):
             follows = row.shares[1:] in baselines and component != COMPONENTS[0]
             quantity, value = f"{component}, %", ours[component]
-            if row.is_fitted:
-                yield Point(fitted, row.label, quantity, share, value, asked.points, 1, asked.fitted)
+            if component in row.fitted:
+                yield Point(fitted, row.label, quantity, share, value, asked.points, 1, row.why)
             elif follows:
                 case, quantity = "SRAM and DRAM of the other baselines", f"{row.label}: {quantity}"
                 yield Point(fitted, case, quantity, share, value, asked.points, 1, asked.follows)
