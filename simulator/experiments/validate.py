@@ -58,7 +58,7 @@ def validate(names: Sequence[str] = (), profiles: Path | None = None) -> list[Ro
     for name in chosen:
         check_name(name)
     kinds = {name: kind_of(path_of(name)) for name in chosen}
-    machines = dict.fromkeys(machine_of(name) for name in chosen if kinds[name] in ("", "figures"))
+    machines = [machine for machine in dict.fromkeys(map(machine_of, chosen)) if not kind_of(path_of(machine))]
     loaded = {machine: load_targets(machine) for machine in machines}
     runs = {machine: Runs(targets) for machine, targets in loaded.items()}  # figures ask for the same runs again
 
@@ -67,7 +67,11 @@ def validate(names: Sequence[str] = (), profiles: Path | None = None) -> list[Ro
             return gpu_claims(path_of(name), profiles)
         if kinds[name] in _POINTS:
             return _POINTS[kinds[name]](path_of(name))
-        return _named_points(name, loaded[machine_of(name)], runs[machine_of(name)])
+        machine = machine_of(name)
+        if name == machine:
+            return _points(loaded[name], runs[name])
+        # Figures are measured with the runs of their machine, where its targets are runs.
+        return _figure_points(name, loaded.get(machine), runs.get(machine))
 
     return [row for name in chosen for row in rows_of(points(name))]
 
@@ -107,10 +111,8 @@ def _needs_words(row: Row) -> bool:
     return isinstance(row.worst, Point | Band) or row.verdict in (FAIL, MISSED)
 
 
-def _named_points(name: str, targets: Targets, runs: Runs) -> Iterator[Point]:
-    if name == machine_of(name):
-        return _points(targets, runs)
-    # Figures are measured with the runs of their machine, and import what is defined here.
+def _figure_points(name: str, targets: Targets | None, runs: Runs | None) -> Iterator[Point]:
+    # They import what is defined here.
     from simulator.experiments.figure_study import Study
     from simulator.experiments.validate_figures import figure_points
 

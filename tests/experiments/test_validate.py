@@ -205,3 +205,9 @@ def test_runs_are_made_once() -> None:
     first = runs.record("7B", "norm", {"workload.context": 64})
     assert runs.record("7B", "norm", {"workload.context": 64}) is first
     assert runs.record("7B", "norm", {"workload.context": 65}) is not first
+
+
+def test_figures_of_a_machine_without_runs_of_its_own_are_compared() -> None:
+    rows = validate(("anda_figures",))
+    assert {row.verdict for row in rows} <= {PASS, REPORTED}
+    assert any(row.verdict == PASS for row in rows)
