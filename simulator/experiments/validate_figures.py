@@ -16,7 +16,7 @@ def figure_points(name: str, study: Study) -> Iterator[Point]:
     """Every published number of the figures in the targets `name`, beside ours; runs are shared with the study's.
 
     Raises ConfigError for a figure, or a value of one, that we do not have. Numbers that a figure takes from the
-    targets of its machine are not repeated.
+    targets of its machine, or that it shows without a verdict, are not repeated.
     """
     for figure_name, targets in load_figures_file(FOLDER / f"{name}.yaml").figures.items():
         figure = load_figure(figure_name)
@@ -29,7 +29,7 @@ def figure_points(name: str, study: Study) -> Iterator[Point]:
             for at in by_position
         }
         for value in with_published(figure, figure.measure(study), targets):
-            point = value.point(group) if value.key in wanted else None
+            point = value.point(group) if value.is_judged and value.key in wanted else None
             if point is not None:
                 yield replace(
                     point, case=f"{value.panel}, {value.series}" if value.series != value.panel else value.series
