@@ -37,6 +37,8 @@ def split(batch: Batch) -> tuple[Batch | None, Batch | None]:
 
 def rounded(batch: Batch, context_step: int) -> Batch:
     """The batch with the contexts of decodes rounded up to multiples of `context_step`, in a fixed order."""
+    if context_step == 1 and len(batch.runs) == 1:
+        return batch
     runs = []
     for sequence, n in batch.runs:
         context = sequence.context

@@ -202,16 +202,11 @@ class Attacc:
 
     def step_key(self, batch: Batch) -> Hashable:
         """Batches of the same sequences, in any order, cost the same; contexts are rounded up to `context_step`."""
-        return self._rounded(batch)
+        return rounded(batch, self.context_step)
 
     def step(self, batch: Batch) -> StepResult:
         """Time, energy and bounds of one step of any sequences."""
-        return self._step(self._rounded(batch))
-
-    def _rounded(self, batch: Batch) -> Batch:
-        if self.context_step == 1 and len(batch.runs) == 1:
-            return batch
-        return rounded(batch, self.context_step)
+        return self._step(rounded(batch, self.context_step))
 
     # --- one step
 

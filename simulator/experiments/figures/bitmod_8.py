@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.experiments.bitmod_study import CAUTIONS, MEANS, SHOWN
-from simulator.experiments.figure_data import Figure, Panel, Value
+from simulator.experiments.bitmod_study import MEANS, ratio_figure
+from simulator.experiments.figure_data import Value
 from simulator.experiments.figure_study import Study
 
 
@@ -12,22 +12,11 @@ def measure(study: Study) -> list[Value]:
     return [*study.bitmod.bars("energy"), *study.bitmod.means(MEANS, "energy")]
 
 
-FIGURE = Figure(
-    name="bitmod-8",
-    title="BitMoD's energy relative to FP16",
-    caption=(
-        "A prompt of 256 (discriminative), and with 20 tokens after it, each at a context of 256 (generative): our "
-        "energy by the sums of the authors' simulator as of 2024, with the paper's bars (diamonds). The mean is "
-        "arithmetic. Right: means of what the paper's text says instead, 256 tokens, and of our corrected accounting."
-    ),
-    source="BitMoD (HPCA'25), figure 8",
-    panels=(
-        Panel("discriminative", "bars", y="energy over that of FP16", reference=1.0, labelled=False, breadth=8.0),
-        Panel("generative", "bars", reference=1.0, labelled=False, breadth=8.0),
-        Panel(MEANS, "bars", reference=1.0, labelled=False, breadth=5.0),
-    ),
-    runs={},
-    measure=measure,
-    cautions=CAUTIONS,
-    inches=SHOWN,
+FIGURE = ratio_figure(
+    "bitmod-8",
+    "BitMoD's energy relative to FP16",
+    "BitMoD (HPCA'25), figure 8",
+    "energy",
+    "energy over that of FP16",
+    measure,
 )
